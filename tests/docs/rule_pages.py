@@ -68,7 +68,7 @@ def _index() -> str:
 
 
 def _page(rule: Rule) -> str:
-    return "\n".join([f"# {rule.title}\n", f"Rule `{rule.name}`: {_verdict(rule)}.\n", *_sections(rule)])
+    return "\n".join([f"# {rule.title}\n", _prose(rule.why), *_sections(rule)])
 
 
 def _verdict(rule: Rule) -> str:
@@ -80,18 +80,14 @@ def _prose(text: str) -> str:
 
 
 def _sections(rule: Rule) -> Iterator[str]:
-    yield _prose(f"Finds: {rule.catches}")
+    yield _prose(f"Rule `{rule.name}` ({_verdict(rule)}) finds {rule.catches[0].lower()}{rule.catches[1:]}")
     if rule.bad:
-        yield f"## Bad\n\n```python\n{rule.bad}\n```\n"
-    else:
-        yield "## Why\n"
-    yield _prose(rule.why)
-    yield f"## {'Good' if rule.good else 'What to do'}\n"
+        yield f"## Not this\n\n```python\n{rule.bad}\n```\n"
+    yield f"## Do this\n\n{_prose(rule.instead)}"
     if rule.good:
         yield f"```python\n{_with_imports(rule.good)}\n```\n"
     if rule.undo:
         yield f"In `downgrade()`:\n\n```python\n{rule.undo}\n```\n"
-    yield _prose(rule.instead)
     yield from _on_each_database(rule)
     yield "To accept a finding, see [all rules](index.md).\n"
 

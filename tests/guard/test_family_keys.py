@@ -1,4 +1,4 @@
-"""On filled tables of MariaDB, MySQL and SQLite the guard refuses what the keys say is unsafe, and nothing else."""
+"""On filled tables of MariaDB, MySQL and SQLite the guard refuses what is unsafe by the keys, and nothing else."""
 
 from __future__ import annotations
 

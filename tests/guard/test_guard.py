@@ -54,7 +54,7 @@ def guarded(tmp_path, users, body, settings=RAISE, down="pass", **more):
 
 
 @pytest.mark.parametrize("way", SENDING)
-def test_whatever_sends_it(users, tmp_path, way):
+def test_all_ways_to_send_it(users, tmp_path, way):
     project = guarded(tmp_path, users, SENDING[way])
     with pytest.raises(UnsafeOperation) as caught:
         project.upgrade()
@@ -166,7 +166,7 @@ def test_a_warning_lets_it_run(users, tmp_path):
 
 
 @pytest.mark.parametrize("settings", ['guard="off"', "lock_timeout=2.0"])
-def test_it_is_off_unless_it_is_asked_for(users, tmp_path, settings):
+def test_it_is_off_by_default(users, tmp_path, settings):
     project = guarded(tmp_path, users, INDEX, settings)
     project.upgrade()
     assert indexes(users) == ["ix_users_name"]
@@ -212,7 +212,7 @@ def test_settings_are_checked(users, tmp_path, settings):
         guarded(tmp_path, users, INDEX, settings)
 
 
-def test_without_parsers_it_says_what_to_install(users, tmp_path, monkeypatch):
+def test_without_parsers_it_shows_what_to_install(users, tmp_path, monkeypatch):
     from safeops.execution import guard
 
     monkeypatch.setattr(guard, "PARSERS", ("pglast", "no_such_parser"))

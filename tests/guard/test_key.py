@@ -1,4 +1,4 @@
-"""On filled tables the guard refuses what the key says is unsafe, and nothing else."""
+"""On filled tables the guard refuses what is unsafe by the key, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of MariaDB, MySQL and SQLite: their tables filled, each of their revisions as an Alembic project of its own.
+"""The keys of MariaDB, MySQL and SQLite: their tables filled, each of their revisions as a separate Alembic project.
 
 FAMILIES["mysql"], FAMILIES["sqlite"]     a key: its folder, its rows
 load(family)                              the entries of its key.json
@@ -27,7 +27,7 @@ class Family:
     """A key.
 
     Args:
-        folder: Where key.json and the revisions are.
+        folder: The folder of key.json and the revisions.
         fill: Fills the tables with that many rows; `empty_table` stays empty.
         offline_url: A URL for a review without a database, by product.
     """

@@ -1,4 +1,4 @@
-"""The key of PostgreSQL revisions: its tables filled, each of its revisions as an Alembic project of its own.
+"""The key of PostgreSQL revisions: its tables filled, each of its revisions as a separate Alembic project.
 
 load()                 the entries of key.json
 Filled(server)         a database with 20,000 rows a table, and copies of it
@@ -62,7 +62,7 @@ INSERT INTO log_2028 SELECT date '2028-01-01' + n % 365, 'm' FROM generate_serie
 SELECT setval('users_id_seq', {ROWS}), setval('orders_id_seq', {ROWS}), setval('items_id_seq', {ROWS});
 REFRESH MATERIALIZED VIEW mv;
 """
-"""`empty_table` stays empty; each null, key and bound is such that only what a revision says can fail."""
+"""`empty_table` stays empty; each null, key and bound is such that only the SQL of a revision can fail."""
 
 
 def load(folder: Path = KEY) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What PostgreSQL itself says of rows that a migration reads while it keeps others out."""
+"""What PostgreSQL itself records about rows that a migration reads while it blocks other sessions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MANY = 5_000
 def long_locks(database: Database, *tables: str) -> Iterator[list[str]]:
     """Collects the statements that read most rows of a table while their transaction kept readers or writers out.
 
-    A statement that commits by itself is run in a transaction instead, at whose end the server is asked.
+    A statement in autocommit is run in a transaction instead, with a query of the server at its end.
     """
     found: list[str] = []
     names = ",".join(tables)
@@ -61,5 +61,5 @@ def long_locks(database: Database, *tables: str) -> Iterator[list[str]]:
 def _changes(statement: str) -> bool:
     words = statement.split()
     plain = bool(words) and words[0] in ("ALTER", "CREATE", "DROP", "UPDATE", "DELETE") and "CONCURRENTLY" not in words
-    # What is tried out on an empty copy has transactions of its own.
+    # Code that is tried on an empty copy has separate transactions.
     return plain and "safeops_probe" not in statement

@@ -45,7 +45,7 @@ def judge(entry: dict[str, Any]) -> dict[str, bool]:
 
 
 def measured(server: Server, entries: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Runs each revision on that server, and tells the truth about it."""
+    """Runs each revision on that server, and returns its measured effects."""
     family = FAMILIES[server.kind]
     tell = _of_sqlite if server.kind == "sqlite" else _of_mysql
     for entry in entries:

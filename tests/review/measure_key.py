@@ -46,7 +46,7 @@ def judge(entry: dict[str, Any]) -> dict[str, bool]:
 
 
 def measured(name: str, entries: Iterable[dict[str, Any]], folder: Path) -> Iterator[tuple[dict[str, Any], Truth]]:
-    """Runs each revision on that server, and tells the truth about it."""
+    """Runs each revision on that server, and returns its measured effects."""
     server = start(name)
     assert isinstance(server, PostgreSQL)
     try:

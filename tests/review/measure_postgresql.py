@@ -1,4 +1,4 @@
-"""Asks real servers what a statement does: the locks that it holds afterwards, and what it scanned, built or wrote anew."""
+"""Measures a statement on real servers: the locks that it holds afterwards, and what it scanned, built or rewrote."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def _first_wish(holding: sa.Connection, pid: int) -> dict[str, str]:
     raise AssertionError("it waits for no table")
 
 
-# What the truths say -------------------------------------------------------------------------------------------------
+# What the truths state -----------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Told:
-    """The truths that hold for a statement, and what they say: for each table its lock and its work."""
+    """The truths that apply to a statement, with the lock and the work for each table."""
 
     truths: list[Truth] = field(default_factory=list)
     locks: dict[str, str] = field(default_factory=dict)
@@ -144,12 +144,12 @@ class Told:
 
 
 def told(connection: sa.Connection, version: int, example: Example) -> Told:
-    """Return what the truths say of an example, with the facts of the server itself."""
+    """Return the truths about an example, with the facts of the server itself."""
     ours = PostgreSQL(connection.dialect, lambda: connection)
     judged = JudgedServer(ours)
     schema, session = Schema(Facts(ours), "public"), Session("psycopg", {})
     for operation in judged.parse(example.before):
-        # What the session sets, and what is new, only the statements before tell.
+        # Only the statements before it show the settings of the session, and what is new.
         if operation.name is not None and operation.kind == SET_SESSION:
             session.settings[operation.name] = operation.expression or ""
         if operation.kind == CREATE_TABLE:
@@ -169,7 +169,7 @@ def told(connection: sa.Connection, version: int, example: Example) -> Told:
 
 
 def differences(seen: Seen, said: Told) -> list[str]:
-    """Return where the truths are wrong."""
+    """Return the mistakes in the truths."""
     found = []
     for table in sorted({*seen.locks, *(set(said.locks) & set(seen.work))}):
         lock, expected = seen.locks.get(table, LOCKS[0]), said.locks.get(table, LOCKS[0])

@@ -66,13 +66,13 @@ CREATE ROLE somebody;
 
 @dataclass(frozen=True)
 class Example:
-    """A statement, and what goes before it in its transaction.
+    """A statement, and the statements before it in its transaction.
 
     Args:
         sql: The statement that is measured.
         before: What is run first.
         since: The first version that takes it.
-        below: The first version that takes it no more, or does something else.
+        below: The first version that no longer accepts it, or does something else.
         waits_for: A table whose lock it waits for, of what runs outside a transaction: that is then measured alone.
     """
 

@@ -27,13 +27,13 @@ RUNGS = ("offline", "scratch", "url")
 
 @dataclass(frozen=True)
 class Score:
-    """What a tool has said of a key.
+    """The answers of a tool about a key.
 
     Args:
         tool: The tool, or the rung.
-        unsafe: What it calls unsafe.
+        unsafe: What it reports as unsafe.
         expected: What is unsafe.
-        revisions: All that it was asked.
+        revisions: All revisions that it judged.
         seconds: How long it took for all of them.
     """
 
@@ -77,7 +77,7 @@ def score(
 
 
 KNOWN = {"offline": {"files"}, "scratch": {"files", "schema"}, "url": {"files", "schema", "rows"}}
-"""What each rung can tell: what the files say, what there is, and how many rows it has."""
+"""What each rung can know: the files, the existing tables, and their rows."""
 
 
 def knowable(entries: Sequence[dict[str, Any]], rung: str) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def knowable(entries: Sequence[dict[str, Any]], rung: str) -> list[dict[str, Any
 
 
 def reviewed(ini: Path, *options: str) -> dict[str, dict[str, Any]]:
-    """What `safeops review --all` says of each revision, as it prints it."""
+    """What `safeops review --all` prints of each revision."""
     command = [sys.executable, "-W", "ignore", "-m", "safeops", "review", "--all", "--format", "json", *options]
     done = subprocess.run(command, cwd=ini.parent, capture_output=True, text=True, timeout=900)
     if done.returncode not in (0, 1, 2):

@@ -69,7 +69,7 @@ def test_a_comment_accepts_what_is_found_in_its_statement(
     assert allowed.reason_for(rule, line) == reason
 
 
-def test_a_comment_that_is_of_no_use_is_told(allowed: Allowed) -> None:
+def test_an_unused_comment_is_reported(allowed: Allowed) -> None:
     for rule, line in (("drop-column", 4), ("truncate", 7), ("mass-update", 8), ("drop-column", 12)):
         allowed.reason_for(rule, line)
     notes = {(note.place and note.place.line, note.rule): note.why for note in allowed.notes(RULES, complete=True)}
@@ -128,7 +128,7 @@ def test_a_baseline_accepts_what_is_found_and_leaves_other_sections(tmp_path: Pa
 
 
 @pytest.mark.parametrize("text", [None, "[]", "{}", "no JSON", '{"version": 2}', '{"version": 1, "review": [1]}'])
-def test_what_is_no_baseline_is_told(tmp_path: Path, text: str | None) -> None:
+def test_a_file_that_is_not_a_baseline_is_reported(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "baseline.json"
     if text is not None:
         file.write_text(text)

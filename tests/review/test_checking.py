@@ -1,4 +1,4 @@
-"""``safeops check`` reviews what is new as well; all revisions, where that cannot be told."""
+"""``safeops check`` reviews what is new as well; all revisions, if the new ones are not known."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_since_and_the_baseline_are_those_of_both(deployed: Deploy, tmp_path: Pa
     assert check_and_review(deployed.config, baseline=file).exit_status == 0
 
 
-def test_a_failure_is_told_once(deployed: Deploy, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_reported_once(deployed: Deploy, capsys: pytest.CaptureFixture[str]) -> None:
     deployed.write("r2", "op.execute('SELECT * FROM nowhere')", "pass", down="r1")
     capsys.readouterr()
     assert deployed.main("check") == 1
     assert said(capsys).count('relation "nowhere" does not exist') == 1
 
 
-def test_where_nothing_tells_what_is_new_all_are_reviewed(
+def test_all_are_reviewed_if_the_new_ones_are_not_known(
     deployed: Deploy, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database.execute("UPDATE alembic_version SET version_num = 'gone'")
@@ -72,7 +72,7 @@ def test_where_nothing_tells_what_is_new_all_are_reviewed(
     assert "2 revisions: 1 unsafe" in said(capsys)
 
 
-def test_without_the_extra_a_check_says_what_to_install(
+def test_without_the_extra_a_check_shows_what_to_install(
     deployed: Deploy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith(("pglast", "safeops.judging.postgresql"))]:

@@ -1,4 +1,4 @@
-"""What a review learns of env.py where there is no database."""
+"""What a review reads from env.py without a database."""
 
 from __future__ import annotations
 
@@ -78,14 +78,16 @@ def test_an_env_py_that_only_works_online(tmp_path: Path, env: str, url: str) ->
 def test_a_url_is_assumed_if_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     config = project(tmp_path, "op.execute('SELECT 5')", env=NEEDS_A_URL)
-    assert environment_of(config).remark == "env.py needs a URL that it does not have here: postgresql was assumed"
+    assert (
+        environment_of(config).remark == "env.py needs a URL that it does not have here: the review assumed postgresql"
+    )
     text = (tmp_path / "versions/r0_one.py").read_text()
     (tmp_path / "versions/r0_one.py").write_text(f"from sqlalchemy.dialects import mysql\n{text}")
-    assert environment_of(config).remark == "env.py needs a URL that it does not have here: mysql was assumed"
+    assert environment_of(config).remark == "env.py needs a URL that it does not have here: the review assumed mysql"
 
 
-def test_an_env_py_that_fails_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SafeOpsError, match=r"env\.py cannot be run without a database: ZeroDivisionError"):
+def test_an_env_py_that_fails_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(SafeOpsError, match=r"env\.py cannot run without a database: ZeroDivisionError"):
         environment_of(project(tmp_path, "", env="1 / 0"))
     with pytest.raises(SafeOpsError, match=r"does not call context.run_migrations\(\)"):
         environment_of(project(tmp_path, "", env=""))
@@ -94,7 +96,7 @@ def test_an_env_py_that_fails_is_told(tmp_path: Path) -> None:
 def test_no_script_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "first.sql").write_text("precious")
-    with pytest.raises(SafeOpsError, match="It writes a script of SQL"):
+    with pytest.raises(SafeOpsError, match="It writes an SQL script"):
         environment_of(project(tmp_path / "project", "", env=TWO))
     assert (tmp_path / "first.sql").read_text() == "precious"
 
@@ -108,7 +110,7 @@ def test_each_database_counts(tmp_path: Path) -> None:
     assert not [event for event in recording.events if isinstance(event, Unseen)]
 
 
-def test_models_tell_of_tables_that_no_revision_has_made(tmp_path: Path) -> None:
+def test_models_add_tables_that_no_revision_has_made(tmp_path: Path) -> None:
     env = """
 from alembic import context
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""The keys of MariaDB, MySQL and SQLite: they say what the servers do, and a review knows them."""
+"""The keys of MariaDB, MySQL and SQLite: they record what the servers do, and a review finds the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_review_without_a_database_knows_the_key(name: str, tmp_path: Path) ->
 @pytest.mark.whole
 @pytest.mark.timeout(1800)
 @pytest.mark.only("mysql", "sqlite")
-def test_the_servers_say_what_the_key_says(server: Server) -> None:
+def test_the_servers_agree_with_the_key(server: Server) -> None:
     name = name_of(server)
     if name not in PRODUCTS:
         pytest.skip(f"the key was not measured on {name}")

@@ -34,7 +34,7 @@ op.create_index("ix_users_name", "users", ["name"])
 
 
 def judged(folder: Path, source: str) -> list[Finding]:
-    """What a review says of a revision, by the lines of its file."""
+    """The findings of a review, by the lines of the file."""
     config = project(folder, TABLES, "pass")
     file = folder / "versions/r1_one.py"
     file.write_text(source)

@@ -1,4 +1,4 @@
-"""The key says what the servers do: measured again, each revision has the truth that key.json tells."""
+"""The key records what the servers do: measured again, each revision has the result of key.json."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_nearly_half_of_the_key_is_safe(version: str) -> None:
 @pytest.mark.whole
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["pg15", "pg18"])
-def test_the_servers_say_what_the_key_says(name: str, tmp_path: Path) -> None:
+def test_the_servers_agree_with_the_key(name: str, tmp_path: Path) -> None:
     version = name.removeprefix("pg")
     differences = {}
     for entry, truth in measured(name, sample(ENTRIES, 20), tmp_path):

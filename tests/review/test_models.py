@@ -79,10 +79,10 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path / "shop")
 
 
-# --- what models tell
+# --- tables and columns of models
 
 
-def test_models_tell_of_their_tables_and_columns() -> None:
+def test_models_have_their_tables_and_columns() -> None:
     models = Models({Name("users"): frozenset({"id", "name"}), Name("payments", "billing"): frozenset({"id"})})
     assert models.use(Name("users"), None) is True
     assert models.use(Name("users", "public"), "name") is True
@@ -94,7 +94,7 @@ def test_models_tell_of_their_tables_and_columns() -> None:
 
 
 @pytest.mark.parametrize("given", [None, sa.MetaData(), [], [sa.MetaData()], "models", object()])
-def test_no_models_say_nothing(given: object) -> None:
+def test_no_models_prove_nothing(given: object) -> None:
     assert models_of(given) is None
 
 
@@ -137,7 +137,7 @@ def test_a_project_on_the_path_is_imported_from_the_copy(shop: Shop, monkeypatch
             ENV.replace(
                 "from alembic", "import sqlalchemy as sa\nsa.create_engine('sqlite://').connect()\nfrom alembic"
             ),
-            "cannot be run without a database",
+            "cannot run without a database",
         ),
     ],
 )
@@ -230,7 +230,7 @@ def test_another_branch_may_be_the_deployed_one(shop: Shop) -> None:
     assert uses(Name("users"), "name") is True
 
 
-def test_no_repository_says_nothing_and_why(tmp_path: Path) -> None:
+def test_no_repository_proves_nothing_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "alembic.ini").write_text("[alembic]\n")
     metadata = sa.MetaData()
     sa.Table("a", metadata)
@@ -250,7 +250,7 @@ def test_the_first_revision_of_a_repository_has_no_commit_before_it(shop: Shop) 
     assert len(released.remarks) == 1
 
 
-def test_without_models_nothing_is_asked(shop: Shop) -> None:
+def test_without_models_nothing_is_run(shop: Shop) -> None:
     released = Released(shop.config, None)
     assert released.uses("nowhere.py") is None
     assert released.remarks == []

@@ -166,7 +166,7 @@ def test_batches_by_the_highest_number_are_seen(tmp_path: Path) -> None:
     assert recording.error is None and len(statements(recording)) > 10
 
 
-def test_a_loop_until_there_are_no_more_rows_ends(tmp_path: Path) -> None:
+def test_a_loop_until_no_rows_are_left_ends(tmp_path: Path) -> None:
     body = """
         bind = op.get_bind()
         while True:
@@ -216,8 +216,8 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
         ("import subprocess\nsubprocess.run(['true'])", "starts another program"),
         ("import os\nos.fork()", "forks"),
         ("import os\nos._exit(0)", "ends the process"),
-        ("input()", "asks a question"),
-        ("while True:\n    pass", "It was stopped after 0.5 s"),
+        ("input()", "prompts for input"),
+        ("while True:\n    pass", "The review stopped it after 0.5 s"),
         ("while True:\n    op.execute('UPDATE users SET a = 1')", "The review stopped it after 10,000 statements"),
         (
             "while True:\n    try:\n        op.execute('UPDATE users SET a = 1')\n    except Exception:\n        pass",
@@ -225,7 +225,7 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_seen_is_told_and_ends_no_review(
+def test_what_cannot_be_seen_is_reported_and_ends_no_review(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, body: str, told: str
 ) -> None:
     monkeypatch.setattr(
@@ -242,7 +242,7 @@ def test_what_cannot_be_seen_is_told_and_ends_no_review(
     assert capsys.readouterr().out == ""
 
 
-def test_what_a_revision_was_refused_is_told_if_it_goes_on(tmp_path: Path) -> None:
+def test_a_refusal_is_reported_even_if_the_revision_continues(tmp_path: Path) -> None:
     body = """
         import subprocess, time
         try:
@@ -254,7 +254,7 @@ def test_what_a_revision_was_refused_is_told_if_it_goes_on(tmp_path: Path) -> No
     """
     recording = recorded(tmp_path, body)
     assert [event.why for event in recording.events if isinstance(event, Unseen)] == [
-        "It starts another program, which a review does not let it do."
+        "It starts another program, which a review does not allow."
     ]
 
 

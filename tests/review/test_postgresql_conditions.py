@@ -96,7 +96,7 @@ def test_a_setting_decides_about_time_zones() -> None:
     assert "widens" not in judged(sql, before, settings={"timezone": "Europe/Berlin"}).traits
 
 
-def test_a_call_tells_the_old_type_of_a_column_that_is_not_known() -> None:
+def test_a_call_has_the_old_type_of_an_unknown_column() -> None:
     database = PostgreSQL(sa.create_engine("postgresql+psycopg://").dialect, None)
     ours = JudgedServer(database)
     (operation,) = ours.parse("ALTER TABLE far ALTER a TYPE varchar(200)")
@@ -143,7 +143,7 @@ def facts(database: Database) -> Callable[[sa.Connection], Facts]:
 
 @pytest.mark.only("pg14", "pg18")
 @pytest.mark.by_default("pg18")
-def test_a_live_server_tells_what_it_has(database: Database, facts: Callable[[sa.Connection], Facts]) -> None:
+def test_a_live_server_has_the_facts(database: Database, facts: Callable[[sa.Connection], Facts]) -> None:
     with database.engine().connect() as connection:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         live = facts(connection)
@@ -169,7 +169,7 @@ def test_a_live_server_tells_what_it_has(database: Database, facts: Callable[[sa
 @pytest.mark.only("pg14", "pg18")
 @pytest.mark.by_default("pg18")
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_a_live_server_tells_how_many_rows(
+def test_a_live_server_estimates_rows(
     database: Database, facts: Callable[[sa.Connection], Facts], autocommit: bool
 ) -> None:
     options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
@@ -223,7 +223,7 @@ def test_operations_change_the_model() -> None:
     assert people.indexes["by_age"].unique and people.new
 
 
-def test_a_dropped_table_is_known_no_more() -> None:
+def test_a_dropped_table_is_no_longer_known() -> None:
     schema = after(USERS, "DROP VIEW named", "DROP TABLE users", "DROP TYPE mood")
     assert schema.table(Name("users")) is None and schema.type(Name("mood")) is None
     assert Name("users") in schema.gone

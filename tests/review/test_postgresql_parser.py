@@ -146,7 +146,7 @@ def test_a_type_is_written_as_the_server_writes_it(written: str, normal: str) ->
     assert parsed(f"ALTER TABLE t ADD x {written}")[0].type == normal
 
 
-def test_a_timestamp_gets_a_zone_at_no_cost_where_that_is_utc() -> None:
+def test_a_timestamp_gets_the_zone_utc_at_no_cost() -> None:
     assert widens("timestamp", "timestamptz", utc=True)
     assert not widens("timestamp", "timestamptz", utc=False)
 
@@ -207,7 +207,7 @@ def test_rows_joined_with_values_are_as_many_as_these() -> None:
         ("CALL rebuild()", [(op.OPAQUE, None)]),
     ],
 )
-def test_a_query_tells_what_it_reads_and_changes(sql: str, expected: list[Any]) -> None:
+def test_a_query_shows_what_it_reads_and_changes(sql: str, expected: list[Any]) -> None:
     assert [(one.kind, one.table.name if one.table else None) for one in parsed(sql)] == expected
 
 
@@ -238,7 +238,7 @@ def test_rows_may_be_locked_anywhere(sql: str, locked: list[str]) -> None:
         ("this is no code", [op.OPAQUE]),
     ],
 )
-def test_a_block_is_read_as_far_as_its_text_tells(body: str, expected: list[str]) -> None:
+def test_a_block_is_read_as_far_as_its_text_is_static(body: str, expected: list[str]) -> None:
     assert kinds(f"DO $$ BEGIN {body} END $$") == expected
 
 

@@ -32,7 +32,7 @@ def test_each_truth_is_what_the_server_does(database: Database) -> None:
 
 
 def _looked_at(database: Database, example: Example) -> tuple[list[Truth], list[str]]:
-    """Return the truths that hold for an example, and where they are wrong."""
+    """Return the truths about an example, and the mistakes in them."""
     with database.engine().connect() as connection:
         for statement in filter(None, example.before.split(";")):
             connection.execute(sa.text(statement))

@@ -1,4 +1,4 @@
-"""The revisions of real projects are reviewed without a database, on each kind: none ends the review, and each is told."""
+"""Revisions of real projects are reviewed without a database, on each kind: none ends the review, each is reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ count = len(list(ScriptDirectory.from_config(config).walk_revisions()))
 print(json.dumps({"count": count, **found}, default=str))
 """
 SEEN = {"optuna": 1.0, "dagster": 0.9, "mlflow": 0.6}
-"""The share of revisions that are seen although the application is not there, which some ask for their tables."""
+"""The share of revisions that are seen without the application, from which some read their tables."""
 
 
 @pytest.mark.parametrize(

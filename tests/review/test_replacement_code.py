@@ -1,4 +1,4 @@
-"""The code that is to be written instead of a statement: made of the author's own names, whole, and short."""
+"""The code to write instead of a statement: made of the author's own names, whole, and short."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ class TestRows:
         ]
 
 
-def test_where_there_is_no_call_there_is_advice(instead: Any) -> None:
+def test_without_a_call_there_is_advice(instead: Any) -> None:
     found = instead(with_traits(kinds.REWRITE_TABLE, ORDERS), "ALTER TABLE orders SET TABLESPACE fast")
     assert (found.upgrade, found.downgrade) == ("", "")
     assert "pg_repack" in found.note

@@ -1,4 +1,4 @@
-"""On MariaDB, MySQL and SQLite too, what is to be written instead runs on filled tables and ends in the same schema."""
+"""On MariaDB, MySQL and SQLite too, replacements run on filled tables and end in the same schema."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_what_takes_the_place_of_sql(filled: Callable[[], Database], name: str) 
 
 
 def _replaced(database: Database, operation: Operation | None, sent: Sent) -> Replacement:
-    """What is to be written instead, by what the judge knows of the tables."""
+    """The replacement, by what the judge knows of the tables."""
     with database.engine().connect() as connection:
         ours = database_for(connection.dialect, lambda: connection)
         server, schema = JudgedServer.of(ours), Schema()

@@ -1,4 +1,4 @@
-"""In each unsafe revision of the key, what is to be written instead is put in place: it ends in the same schema."""
+"""In each unsafe revision of the key, the replacements are inserted: it ends in the same schema."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def replaced(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def with_replacements(source: str, findings: list[Finding]) -> str | None:
-    """Put what is to be written instead in the place of the statements that findings are about; None if it is a block."""
+    """Replace the statements that findings are about; None if one is a block."""
     lines, tree = source.splitlines(), ast.parse(source)
     spans: dict[tuple[int, int, int], list[str]] = {}
     for finding in findings:

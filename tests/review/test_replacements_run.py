@@ -1,4 +1,4 @@
-"""What is to be written instead runs on filled tables, holds no strong lock for long, and ends in the same schema."""
+"""Replacements run on filled tables, hold no strong lock for long, and end in the same schema."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ CASES = {
 
 
 def known(database: Database) -> Schema:
-    """What a look at the catalogue tells, as far as replacements need it."""
+    """The facts of the catalogue that replacements need."""
     tables = {}
     for name in (USERS, ORDERS, BARE, KEYED):
         columns = {
@@ -282,7 +282,7 @@ def schema_of(database: Database) -> str:
 @pytest.mark.only("pg15", "pg18")
 @pytest.mark.by_hand("pg15")
 @pytest.mark.parametrize("name", CASES)
-def test_a_replacement_ends_where_the_statement_does(new_database: Callable[[], Database], name: str) -> None:
+def test_a_replacement_ends_in_the_schema_of_the_statement(new_database: Callable[[], Database], name: str) -> None:
     plain, safe = new_database(), new_database()
     for database in (plain, safe):
         database.execute(SCHEMA)

@@ -77,7 +77,7 @@ def test_json_has_the_keys_that_are_promised(file: str) -> None:
         ([("unseen", UNSAFE), ("truncate", UNSAFE)], 1),
     ],
 )
-def test_the_exit_status_tells_the_worst(findings: list[tuple[str, str]], status: int) -> None:
+def test_the_exit_status_shows_the_worst(findings: list[tuple[str, str]], status: int) -> None:
     found = tuple(Finding(rule, verdict, "") for rule, verdict in findings)
     assert Reviewed((ReviewedRevision("r1", "r1.py", findings=found),)).exit_status == status
 
@@ -109,7 +109,7 @@ def test_gitlab_gets_stable_and_unique_fingerprints(file: str) -> None:
     assert prints[0] == issues[1]["fingerprint"]
 
 
-def test_sarif_has_the_structure_that_its_standard_asks_for(file: str) -> None:
+def test_sarif_has_the_structure_of_its_standard(file: str) -> None:
     said = json.loads(FORMATS["sarif"](reviewed(file)))
     assert said["version"] == "2.1.0"
     (run,) = said["runs"]

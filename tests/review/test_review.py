@@ -1,4 +1,4 @@
-"""The command as a whole, without a database: what it selects, says, accepts and exits with."""
+"""The command as a whole, without a database: what it selects, prints, accepts and exits with."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_files_and_ranges_are_selected_too(reviewing: Reviewing) -> None:
     assert reviewing.rules("versions/r2_one.py", status=1) == {"r2": ["index-blocks-writes"]}
 
 
-def test_json_is_one_object_whatever_the_project_prints(reviewing: Reviewing) -> None:
+def test_json_is_one_object_even_if_the_project_prints(reviewing: Reviewing) -> None:
     noisy = 'import sys, warnings\nprint("hello")\nwarnings.warn("beware")\nsys.stdout.write("more")'
     reviewing.write(TABLE, f"{noisy}\n{INDEX}", head=noisy)
     (finding,) = reviewing.json("--all", status=1)["revisions"][1]["findings"]
@@ -103,7 +103,7 @@ def test_text_shows_place_problem_reason_and_replacement(reviewing: Reviewing) -
     assert all(len(line) <= 80 or line.startswith("    ") for line in said.splitlines())
 
 
-def test_what_nobody_could_see_is_no_silent_ok(reviewing: Reviewing) -> None:
+def test_an_unknown_effect_is_not_silently_accepted(reviewing: Reviewing) -> None:
     reviewing.write(TABLE, f"{ADD}\nraise ValueError('no such thing')", "op.execute('DO $$ BEGIN PERFORM f(); END $$')")
     found = reviewing.rules("--all", status=2)
     assert found["r1"] == ["brief-lock", "unseen"]
@@ -112,7 +112,7 @@ def test_what_nobody_could_see_is_no_silent_ok(reviewing: Reviewing) -> None:
     assert unseen["verdict"] == "unsafe" and "no such thing" in unseen["why"]
 
 
-def test_a_revision_of_which_nothing_was_seen_says_so(reviewing: Reviewing) -> None:
+def test_a_revision_without_any_known_statement_is_reported(reviewing: Reviewing) -> None:
     reviewing.write("raise ValueError('at once')")
     assert reviewing.json("--all", status=2)["revisions"][0]["seen"] == "unseen"
     assert "(not reviewed)" in reviewing.text("--all", status=2)
@@ -134,7 +134,7 @@ def test_a_comment_accepts_with_a_reason_and_a_useless_one_is_a_note(reviewing: 
     assert not {rule for _, rule in reviewing.notes("r1") if "allow" in rule}
 
 
-def test_assured_accepts_and_is_told(reviewing: Reviewing) -> None:
+def test_assured_accepts_and_is_reported(reviewing: Reviewing) -> None:
     reviewing.write(TABLE, f'from safeops import assured\nwith assured("forty rows"):\n    {INDEX}')
     (accepted,) = reviewing.json("r1")["revisions"][0]["accepted"]
     assert (accepted["rule"], accepted["by"], accepted["reason"]) == ("index-blocks-writes", "assured", "forty rows")
@@ -178,7 +178,7 @@ def test_small_tables_of_the_stats_may_be_locked(reviewing: Reviewing) -> None:
     reviewing.json("r1", "--stats", "other.json")
     reviewing.json("r1", "--stats", "gone.json", status=4)
     Path("stats.json").write_text("[]")
-    assert "no numbers of rows" in reviewing.text("r1", status=4) + reviewing.errors.err
+    assert "not a file of row counts" in reviewing.text("r1", status=4) + reviewing.errors.err
 
 
 def test_the_version_of_the_server_counts(reviewing: Reviewing) -> None:
@@ -209,7 +209,7 @@ def test_a_downgrade_that_loses_values_is_a_note(reviewing: Reviewing) -> None:
     assert note["rule"] == "lossy-downgrade" and file.read_text().splitlines()[note["line"] - 1] == "def downgrade():"
 
 
-def test_what_is_wrong_with_the_arguments_is_told(reviewing: Reviewing) -> None:
+def test_wrong_arguments_are_reported(reviewing: Reviewing) -> None:
     reviewing.write(TABLE)
     assert reviewing.text("nosuch", status=4) == ""
     assert "nosuch" in reviewing.errors.err

@@ -1,4 +1,4 @@
-"""The rungs of the ladder on real servers: each sees more than the one before it, and all tell what they have seen."""
+"""The rungs of the ladder on real servers: each sees more than the one before it, and all report what they have seen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tables(revision: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.only("pg18")
-def test_the_live_database_tells_sizes_and_what_is_pending(reviewing: Reviewing) -> None:
+def test_the_live_database_shows_sizes_and_pending_revisions(reviewing: Reviewing) -> None:
     reviewing.deploy()
     found = reviewing.found("--url", reviewing.url, status=1)
     assert set(found) == {"r1"} and found["r1"]["seen"] == "live"

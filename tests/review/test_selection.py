@@ -57,7 +57,7 @@ def test_what_is_not_there_is_refused(config: Config, asked: str) -> None:
         selected(config, since="nowhere")
 
 
-def test_a_file_that_is_no_revision_is_refused(config: Config, tmp_path: Path) -> None:
+def test_a_file_without_a_revision_is_refused(config: Config, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("")
     with pytest.raises(InvalidArgument, match="is not a revision of this project"):
         selected(config, [str(tmp_path / "other.py")])
@@ -111,7 +111,7 @@ def test_without_a_database_it_is_what_the_main_branch_lacks(repository: Config,
     assert names(selected(repository, since="HEAD")) == ["r0", "r2"]
 
 
-def test_what_the_main_branch_got_meanwhile_is_not_ours(repository: Config, tmp_path: Path) -> None:
+def test_later_commits_of_the_main_branch_are_not_reviewed(repository: Config, tmp_path: Path) -> None:
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-m", "three")
     git(tmp_path, "switch", "main")
@@ -162,7 +162,7 @@ def test_a_database_at_a_revision_that_no_file_has(tmp_path: Path) -> None:
     command.upgrade(config, "head")
     with sa.create_engine(url).begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'gone'")
-    assert "the database is at gone, which no file has" in selected(config).why
+    assert "the database is at gone, and no file has that revision" in selected(config).why
 
 
 def test_a_server_that_is_silent_is_not_waited_for(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_server_that_is_silent_is_not_waited_for(tmp_path: Path) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_files_that_cannot_be_loaded_are_told(config: Config, tmp_path: Path) -> None:
+def test_files_that_cannot_be_loaded_are_reported(config: Config, tmp_path: Path) -> None:
     (tmp_path / "migrations/versions/broken.py").write_text("revision = ")
     with pytest.raises(SafeOpsError, match=r"broken\.py"):
         selected(config, all_=True)

@@ -1,4 +1,4 @@
-"""What statements to MariaDB and MySQL are taken for, and what is true of them: compared with what the servers say."""
+"""What statements to MariaDB and MySQL are taken for, and what is true of them: compared with the servers."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def changes_for(product: str) -> list[str]:
 
 
 class Server:
-    """Empty tables on a server, and what is said of their changes."""
+    """Empty tables on a server, and the judgements of their changes."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self.database = database_on(connection)
@@ -205,8 +205,8 @@ def test_what_is_true_is_what_the_server_does(database: Database) -> None:
 
 
 @pytest.mark.only("mysql")
-def test_who_asks_for_a_way_gets_it_or_is_refused(database: Database) -> None:
-    """What is said to be refused is refused, and all else is not."""
+def test_a_requested_algorithm_is_used_or_refused(database: Database) -> None:
+    """Exactly the statements that are judged as refused are refused."""
     ways = ("ALGORITHM=INSTANT", "ALGORITHM=INPLACE", "ALGORITHM=COPY", "LOCK=NONE", "LOCK=SHARED", "LOCK=EXCLUSIVE")
     changes = (
         "ADD COLUMN z INT",
@@ -311,6 +311,6 @@ def test_how_many_rows_a_statement_is_about(sql: str) -> None:
     assert operation.rows == ROWS[sql]
 
 
-def test_the_parser_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_parser_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     operations_of("SELECT 1; REPLACE INTO t VALUES (1); RENAME TABLE a TO b; CREATE INDEX i ON t (a) LOCK=NONE")
     assert caplog.text == ""

@@ -97,7 +97,7 @@ def test_what_takes_longer_with_more_rows(sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", BRIEF.strip().splitlines())
-def test_what_is_brief_whatever_the_rows(sql: str) -> None:
+def test_brief_changes_do_not_depend_on_rows(sql: str) -> None:
     assert steps(sql, 2_000) == steps(sql, 20)
     assert not LONG.intersection(truths(sql))
 

@@ -1,4 +1,4 @@
-"""The scratch rung on PostgreSQL: what the server says of each statement, on a copy without rows."""
+"""The scratch rung on PostgreSQL: what the server shows of each statement, on a copy without rows."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def sent_by(recording: Recording) -> list[Sent]:
 
 
 def test_each_statement(tmp_path: Path, database: Database) -> None:
-    """Locks and work are told by the server, also of code that no parser sees into."""
+    """The server shows locks and work, even of opaque code."""
     names = {f"r{place}": statement for place, statement in enumerate(STATEMENTS)}
     project = project_of(tmp_path, database, **{name: f"op.execute({sql!r})" for name, sql in names.items()})
     found = {}
@@ -164,7 +164,7 @@ def test_an_earlier_lock_of_the_transaction(tmp_path: Path, database: Database) 
 
 
 def test_what_commits_half_way(tmp_path: Path, database: Database) -> None:
-    """Each transaction has a number of its own, autocommit has none; what was committed is not there for the next one."""
+    """Each transaction has its number, autocommit has none; what was committed is not there for the next one."""
     upgrade = """
         op.execute("ALTER TABLE users ADD COLUMN nick text")
         with op.get_context().autocommit_block():
@@ -225,7 +225,7 @@ def test_a_chain(tmp_path: Path, database: Database) -> None:
 
 
 def test_a_database_that_the_user_gave(tmp_path: Path, database: Database, new_database: Any) -> None:
-    """It is as empty afterwards as it was, whether databases can be made beside it or not; one in use is refused."""
+    """It is as empty afterwards as it was, whether databases can be created next to it or not; one in use is refused."""
     given = new_database()
     url = given.url.render_as_string(hide_password=False)
     upgrade = "op.execute('COMMIT')\nop.execute('CREATE TABLE aux.made (a int)')"
@@ -313,7 +313,7 @@ def test_drivers(tmp_path: Path, database: Database) -> None:
 
 
 def test_a_session_of_the_revisions_own(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it builds concurrently waits for nobody of ours; where a revision waits for itself, that ends."""
+    """A concurrent build does not wait for sessions of the review; a revision that waits for itself ends."""
     monkeypatch.setattr(Copies, "limits", ("SET lock_timeout = '300ms'",))
     first, lock = 'op.execute("SELECT count(*) FROM users")\n', 'op.execute("LOCK TABLE orders")\n'
     own = (
@@ -329,7 +329,7 @@ def test_a_session_of_the_revisions_own(tmp_path: Path, database: Database, monk
 
 
 @pytest.mark.only("pg18")
-def test_a_given_database_with_somebody_in_it(tmp_path: Path, database: Database, new_database: Any) -> None:
+def test_a_given_database_with_another_session_in_it(tmp_path: Path, database: Database, new_database: Any) -> None:
     """It cannot be copied then: it is used itself, and emptied each time."""
     given = new_database()
     project = project_of(tmp_path, database, **dict.fromkeys(("r1", "r2"), "op.execute('COMMIT')\nprint('here')"))

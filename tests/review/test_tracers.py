@@ -1,4 +1,4 @@
-"""The scratch rung on MariaDB, MySQL and SQLite: the server says by which algorithm it changes a table."""
+"""The scratch rung on MariaDB, MySQL and SQLite: the server shows the algorithm of a change."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def sent_by(recording: Recording) -> list[Sent]:
 
 @pytest.mark.only("mariadb", "mysql97")
 def test_each_statement(tmp_path: Path, database: Database, server_name: str) -> None:
-    """The server refuses what it cannot do, so that the first way that it takes is the one it has."""
+    """The server refuses what it cannot do, so the first one that it accepts is the one it has."""
     names = {f"r{place}": statement for place, statement in enumerate([*STATEMENTS, *OTHERS])}
     project = project_of(tmp_path, database, **{name: f"op.execute({sql!r})" for name, sql in names.items()})
     found, others = {}, []
@@ -97,7 +97,7 @@ def test_each_statement(tmp_path: Path, database: Database, server_name: str) ->
 
 @pytest.mark.only("mariadb", "mysql97")
 def test_the_change_is_made_once(tmp_path: Path, database: Database) -> None:
-    """What was tried has been done: the rest of the revision goes on from there."""
+    """What was tried has been done: the rest of the revision continues from there."""
     upgrade = """
         op.add_column("users", sa.Column("nick", sa.String(20)))
         op.create_index("ix_nick", "users", ["nick"])
@@ -151,7 +151,7 @@ def test_which_table_changes(sql: str, table: str) -> None:
 
 @pytest.mark.only("pg18", "mariadb", "sqlite")
 def test_tables_that_something_else_makes(tmp_path: Path, database: Database) -> None:
-    """A chain that begins with a change of a table is no proof that it fails: the copy lacks what came before it."""
+    """A chain that begins with a change of a table does not prove that it fails: the copy lacks what came before it."""
     project = Project(
         tmp_path,
         database,

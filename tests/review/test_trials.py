@@ -1,4 +1,4 @@
-"""What a finding says to write instead is tried: it runs, and ends in the same schema."""
+"""The replacement of a finding is tested: it runs, and ends in the same schema."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_one_that_ends_in_the_same_schema(tmp_path: Path, database: Database) ->
 
 
 def test_one_that_ends_elsewhere(tmp_path: Path, database: Database) -> None:
-    """The schema differs, the code fails, and the same of its downgrade: each is told."""
+    """The schema differs, the code fails, and the same of its downgrade: each is reported."""
     other = Replacement("create_index_if_missing('ix_name', 'users', ['name', 'id'])", "print('nothing')")
     [trial] = tried(tmp_path, database, INDEX, other)
     assert trial is not None
@@ -93,7 +93,7 @@ def test_downgrades(tmp_path: Path, database: Database) -> None:
 
 @pytest.mark.only("pg18")
 def test_statements_of_one_call(tmp_path: Path, database: Database) -> None:
-    """They are replaced together; those without a replacement of their own stay as they are."""
+    """They are replaced together; those without a replacement stay unchanged."""
     upgrade = "op.add_column('users', sa.Column('nick', sa.Text(), index=True))"
     both = Replacement("add_column_if_missing('users', sa.Column('nick', sa.Text(), index=True))", "")
     assert tried(tmp_path, database, upgrade, both, both) == [Trial(), Trial()]
@@ -109,7 +109,7 @@ def test_advice_is_not_tried(tmp_path: Path, database: Database) -> None:
 
 @pytest.mark.only("pg18")
 def test_a_revision_that_catches_everything(tmp_path: Path, database: Database) -> None:
-    """It cannot go on after the statement that is tried; nor does an autocommit block stand in the way."""
+    """It cannot continue after the tested statement; an autocommit block does not prevent that."""
     upgrade = f"""
         try:
             with op.get_context().autocommit_block():

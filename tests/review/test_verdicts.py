@@ -1,4 +1,4 @@
-"""What an empty copy has shown is joined with what happens only where there are rows."""
+"""What an empty copy has shown is joined with what happens only if there are rows."""
 
 from safeops.judging.finding import BRIEF, NOTE, UNSAFE, Finding
 from safeops.judging.sent import Recording, Sent

@@ -1,7 +1,7 @@
 """Watches a migration on PostgreSQL: the locks after each statement, and what was read, written or rewritten.
 
-Inside a transaction the session is asked itself, between its statements. What runs in autocommit has let go of its
-locks by then: a second session looks at them all the while.
+Inside a transaction the session itself is queried between its statements. In autocommit the locks are released by
+then: a second session reads them continuously.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Watch:
         self._sampler: _Sampler | None = None
         self._begin({})
 
-    # --- what SQLAlchemy tells
+    # --- events of SQLAlchemy
 
     @contextmanager
     def watching(self) -> Iterator[Truth]:
@@ -152,12 +152,12 @@ class Watch:
     def _after_autocommit(self, raw: Any) -> None:
         assert self._sampler is not None
         locks, self._sampler = self._sampler.stop(), None
-        # Indexes are locked to be swapped at the very end, once nobody uses them: the tables tell.
+        # Indexes are locked for the swap at the very end, when they are unused: the locks of the tables count.
         of_tables = {(oid, mode) for oid, mode in locks if self.table_of.get(oid) == oid}
         self._judge(of_tables, self._observer, self._flushed(raw))
 
     def _flushed(self, raw: Any) -> dict[int, tuple[int, int, int]]:
-        """What all transactions have done: a session tells the server in its idle time only."""
+        """What all transactions have done: a session reports to the server only while it is idle."""
         raw.execute("SELECT pg_stat_force_next_flush()")
         time.sleep(0.01)
         return self._look(self._observer, "pg_stat_all_tables")
@@ -178,7 +178,7 @@ class Watch:
         self._done = done
 
     def _note_locks(self, locks: set[tuple[int, str]]) -> set[str]:
-        """Keeps the strongest lock of each table, and returns the filled ones that somebody waits for."""
+        """Keeps the strongest lock of each table, and returns the filled ones that block a session."""
         strong = set()
         for oid, mode in sorted(locks, key=lambda lock: STRENGTH.index(lock[1])):
             table = self.table_of.get(oid)

@@ -1,7 +1,7 @@
-"""Watches a migration on MariaDB or MySQL: by which algorithm tables change, who waits meanwhile, which rows are locked.
+"""Watches a migration on MariaDB or MySQL: by which algorithm tables change, which sessions wait, which rows are locked.
 
-A change of a table is asked for in the ways that hinder least first, which the server refuses at once if it does not have
-them. While other statements run, and while LOCK TABLES lasts, other sessions try to read and to write. What a statement
+A change of a table is requested with the least blocking algorithms first; the server rejects an impossible one at
+once. While other statements run, and while LOCK TABLES lasts, other sessions try to read and to write. What a statement
 works on is counted by the server's handlers, and the rows that it locks by the transactions of InnoDB.
 """
 
@@ -71,7 +71,7 @@ class Watch:
             self._note_way(table.name, way.algorithm, way.lock)
 
     def _note_asked(self, sql: str, table: str) -> None:
-        """What a statement asks for by itself, and gets."""
+        """The algorithm and the lock that a statement itself requests, and gets."""
         words = list(words_of(sql))
         asked = {word: words[place + 2] for place, word in enumerate(words[:-2]) if word in ("ALGORITHM", "LOCK")}
         if asked and table in self.tables:
@@ -105,7 +105,7 @@ class Watch:
 class Others:
     """Two sessions a table for the length of a block: one reads, one writes, again and again.
 
-    `hindered` are the tables where one of them waited for most of the block, and longer than a moment.
+    `hindered` are the tables on which one of them waited for most of the block, and not only briefly.
     """
 
     def __init__(self, url: sa.URL, tables: set[str]) -> None:
@@ -129,7 +129,7 @@ class Others:
         length = time.monotonic() - self._began
         self._over.set()
         for table, since in list(self._since.values()):
-            # Whoever waits for LOCK TABLES waits on.
+            # A session that waits for LOCK TABLES keeps waiting.
             self._waits[table] = max(self._waits[table], time.monotonic() - since)
         self.hindered = {table for table, wait in self._waits.items() if wait > max(0.5 * length, 0.02)}
 

@@ -1,6 +1,6 @@
-"""Watches a migration on SQLite: the steps of its virtual machine, and whether others can read and write meanwhile.
+"""Watches a migration on SQLite: the steps of its virtual machine, and whether other connections can read and write.
 
-A statement takes long if its steps grow with the rows of the tables, so that each revision runs with few and with many.
+A statement takes long if its steps grow with the rows of the tables, so each revision runs with few and with many.
 From time to time within a statement, another connection tries to read and to write the file.
 """
 

@@ -1,4 +1,4 @@
-"""What a key tells of a revision on MariaDB, MySQL or SQLite."""
+"""What a key records of a revision on MariaDB, MySQL or SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a statement with its values written in, so that a parser sees what the server would work on."""
+"""The text of a statement with its values inserted, as a parser needs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safeops.judging.sent import Sent
 
 
 def bound_text(sent: Sent) -> str:
-    """Return the text of a statement with literals in the place of its placeholders; as it is without parameters."""
+    """Return the text of a statement with literals instead of placeholders; unchanged without parameters."""
     if not sent.parameters:
         return sent.sql
     values = _Values(sent.parameters)
@@ -71,7 +71,7 @@ def _value(ahead: list[tuple[str, str]], values: _Values) -> tuple[str | None, i
 
 
 def literal(value: Any) -> str:
-    """Write a value as SQL; one of a type that has no plain literal as NULL, which no decision is based on."""
+    """Return a value as SQL; NULL for a type without a plain literal: no decision depends on it."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"

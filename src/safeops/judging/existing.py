@@ -1,6 +1,6 @@
 """What is known of the tables before a statement: replayed from earlier revisions, or read from a live database.
 
-Both sources fill the same model, and each judged operation changes it, so that a judge never asks where it comes from.
+Both sources fill the same model, and each judged operation changes it, so a judge is independent of the source.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class KnownTable:
         indexes: Its indexes by name.
         rows: How many rows it has; None if that is not known.
         empty: Whether it is proven to have no rows.
-        new: Whether the same run of revisions has made it.
+        new: Whether the same run of revisions created it.
         complete: Whether the columns and so on are all that there are; False if it was only seen in passing.
         partitioned: Whether it is partitioned; its partitions are tables with ``parent``.
-        tablespace: Where its files are, if that is known.
-        access_method: How they are kept, as "heap", if that is known.
+        tablespace: The tablespace of its files, if that is known.
+        access_method: Their access method, such as "heap", if that is known.
         kind: "table", "view", "materialized view", "foreign table".
         reads: Of a view: the tables that it reads.
         read_by: The views that read it, with the columns that they read; "*" is all.
-        default_partition: Of a partitioned table that a live database told of.
+        default_partition: The default partition, if the table was read from a live database.
         traits: What else makes a difference to operations on it, as ``traits.py`` has it.
     """
 
@@ -116,7 +116,7 @@ class KnownFunction:
 
 
 class Facts(Port):
-    """What a live database, or a scratch copy, answers about its tables. It only reads."""
+    """Facts about the tables of a live database or a scratch copy. It only reads."""
 
     place = "safeops.judging.{family}:Facts"
     asked = "Judging against a live database"
@@ -147,7 +147,7 @@ class Facts(Port):
 
     @abstractmethod
     def rows_of(self, sql: str, parameters: object) -> int | None:
-        """Return how many rows a statement would change, read or lock, as EXPLAIN tells without running it."""
+        """Return how many rows a statement would change, read or lock, by EXPLAIN, without running it."""
 
 
 @dataclass
@@ -155,7 +155,7 @@ class Existing:
     """The tables and types that are known, and how to find more.
 
     Args:
-        facts: A live database to ask for what is not known yet; None offline.
+        facts: A live database for facts that are not known yet; None offline.
         home: The default schema.
     """
 
@@ -171,7 +171,7 @@ class Existing:
         return name.at(self.home)
 
     def table(self, name: Name) -> KnownTable | None:
-        """Return a table, asking the live database the first time; None if nothing is known of it."""
+        """Return a table, read from the live database the first time; None if nothing is known of it."""
         own = self.key(name)
         if own not in self.tables and own not in self.gone and self.facts is not None:
             found = self.facts.table(own)
@@ -204,7 +204,7 @@ class Existing:
         return self.functions.get(own)
 
     def settle(self) -> None:
-        """Take each table for one that existed before: the revisions so far have been deployed."""
+        """Mark each table as existing: the revisions so far have been deployed."""
         for table in self.tables.values():
             table.new = False
         self.types = {name: replace(type_, new=False) for name, type_ in self.types.items()}

@@ -1,4 +1,4 @@
-"""What a judge found, and how bad it is."""
+"""A finding and its verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from safeops.judging.operations import Operation
 from safeops.judging.sent import Place, Sent
 
 UNSAFE, BRIEF, NOTE = "unsafe", "brief", "note"
-"""Blocks, breaks or loses; a strong lock for milliseconds; worth knowing, which fails no pipeline."""
+"""Blocks, breaks or loses; takes a strong lock for milliseconds; is worth knowing, and fails no pipeline."""
 
 
 @dataclass(frozen=True)
@@ -18,22 +18,22 @@ class Finding:
     """One statement of a revision, and what is wrong with it.
 
     Args:
-        rule: The rule by its name, as ``blocking-index``; see ``rules.py``.
+        rule: The name of its rule, such as "index-blocks-writes"; see ``rules``.
         verdict: "unsafe", "brief" or "note".
-        why: Why, for people, in one or two sentences.
+        why: The effect on production and the reason, in one or two sentences.
         place: The line of the revision.
         statement: Its SQL in one line.
         table: The table with its schema if that is known.
         lock: The lock as the server names it.
-        work: What is done under the lock, as ``truths.py`` names it.
+        work: The work under the lock, as named in ``truths.py``.
         blocks: "reads and writes", "writes", "writes to those rows" or "nothing".
         rows: How many rows the table, or the statement, has; None if that is not known.
         seconds: How long that takes, estimated; None if it is not known.
-        known_from: Where the size is known from: "the live database", "stats.json", "assumed".
+        known_from: The source of the size: "the live database", "stats.json", "assumed".
         replacement: The call of safeops to write instead.
         replacement_downgrade: Its inverse.
-        advice: What the replacement does not say, or what to do if there is none.
-        tried: What came of the replacement on a scratch copy: "same", "differs" or "failed"; None if it was not tried.
+        advice: What to know about the replacement, or what to do if there is none.
+        tried: The result of the replacement on a scratch copy: "same", "differs" or "failed"; None if it was not tried.
         seen: The rung that saw it.
         operation: What it does.
         sent: What was sent.

@@ -1,4 +1,4 @@
-"""One vocabulary for what statements do, whichever database and parser they come from.
+"""One vocabulary for the effects of statements, independent of database and parser.
 
 A parser turns a statement into operations, with the traits that its text shows. A server adds the traits that depend on what
 exists, such as "proven not null". A truth is chosen by kind and traits.
@@ -31,7 +31,7 @@ RENAME_ENUM_VALUE, DROP_SCHEMA, ROW_LEVEL_SECURITY = "rename enum value", "drop 
 CREATE_VIEW, DROP_VIEW, REFRESH_VIEW = "create view", "drop view", "refresh view"
 CREATE_TRIGGER, DROP_TRIGGER = "create trigger", "drop trigger"
 GRANT, REVOKE, OTHER, OPAQUE = "grant", "revoke", "other", "opaque"
-"""OTHER is known to lock no table; OPAQUE runs code that its text does not show, or no parser understands it."""
+"""OTHER is known to lock no table; OPAQUE runs code that its text does not show, or is not understood by the parser."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Operation:
     Args:
         kind: One of the kinds above.
         table: The table that it is about, in its schema if the text names one; of an index, its table if the text names it.
-        name: The index, constraint, type, view, setting or so that it is about.
+        name: The index, constraint, type, view, setting or similar that it is about.
         column: The column that it is about.
         columns: The columns of an index, a key, or those that an UPDATE sets.
         other: Another table that it locks or reads: the referent, the new name, the partition, the source of an INSERT.
@@ -51,10 +51,10 @@ class Operation:
             renamed other than a table; the index that a key takes.
         traits: What the text shows, and what a server adds; words in lower case. Each is listed in ``traits.py``.
         rows: How many rows it works on at most, if that is known.
-        opaque: Why no parser understands it.
-        parts: What a new table consists of: its columns and constraints; of a new column its constraints. They are for the
-            model of what exists; what they lock is told by operations of their own, or by traits.
-        old_type: The type that the call of ``op`` says the column has had; what exists is asked first.
+        opaque: Why its effect is unknown.
+        parts: The columns and constraints of a new table, or the constraints of a new column. They are for the model of the
+            schema; their locks are in separate operations, or in traits.
+        old_type: The existing type by the call of ``op``; the model of the schema takes precedence.
         sql: Its own statement, of a text that has several.
         node: The parser's own object, for a family's own use.
     """

@@ -1,4 +1,4 @@
-"""Changes the model of what exists as operations do, whichever database they are for."""
+"""Applies operations to the model of the schema, for every database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safeops.naming import Name
 
 
 def replay(schema: Existing, operation: Operation, *, new: bool) -> None:
-    """Change what is known as an operation does; ``new`` says that a table made by it counts as made by this run."""
+    """Apply an operation to the model; ``new`` marks the tables that it creates as created by this run."""
     if operation.kind == op.CREATE_TABLE:
         _create_table(schema, operation, new=new)
     elif operation.kind == op.CREATE_TYPE:

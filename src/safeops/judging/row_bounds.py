@@ -22,7 +22,7 @@ def rows_bound(where: Any, keys: Collection[str]) -> int | None:
 
 
 def is_by_key(where: Any, keys: Collection[str]) -> bool:
-    """Tell whether a condition compares a key with values, or with a parameter, so that an index finds the rows."""
+    """Return whether a condition compares a key with values or a parameter, so an index finds the rows."""
     return any(
         _column(part.this) in keys and _is_listed(part)
         if isinstance(part, exp.In)
@@ -51,7 +51,7 @@ def comparison(part: Any) -> tuple[str, Any, Any] | None:
 
 
 def is_value(node: Any) -> bool:
-    """Tell whether an expression is a value that the text shows, or a placeholder."""
+    """Return whether an expression is a value that the text shows, or a placeholder."""
     return isinstance(node, _VALUES) or (isinstance(node, (exp.Neg, exp.Cast, exp.Paren)) and is_value(node.this))
 
 

@@ -48,7 +48,7 @@ _CALLS = frozenset(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the parser's log silent for the block: what it does not understand is told by a finding."""
+    """Silence the parser's log for the block: a finding reports what the parser does not understand."""
     log = logging.getLogger("sqlglot")
     before, log.disabled = log.disabled, True
     try:
@@ -73,7 +73,7 @@ def rows_of(sql: str, dialect: str) -> list[Operation] | None:
 
 
 def reading(sql: str, dialect: str) -> str | None:
-    """Return a query that reads the rows that a statement works on, and locks none; None if it is no such statement."""
+    """Return a query that reads the rows that a statement works on, and locks none; None if it is another statement."""
     try:
         with quiet():
             tree: Any = sqlglot.parse_one(sql, read=dialect)

@@ -1,4 +1,4 @@
-"""How many rows a statement reads, changes or locks, as far as its text, its values or a live database tell."""
+"""How many rows a statement reads, changes or locks, by its text, its values or a live database."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CHANGING = frozenset({ops.UPDATE, ops.DELETE, ops.MERGE})
 
 
 def locks_rows(operation: Operation) -> bool:
-    """Tell whether an operation locks rows that exist."""
+    """Return whether an operation locks rows that exist."""
     traits = operation.traits
     replaces = operation.kind == ops.INSERT and traits >= {"from table", "on conflict update"}
     return operation.kind in CHANGING or replaces or (operation.kind == ops.SELECT and "for update" in traits)
 
 
 def works_on_rows(operation: Operation) -> bool:
-    """Tell whether an operation takes longer the more rows it works on."""
+    """Return whether an operation takes longer the more rows it works on."""
     return locks_rows(operation) or (operation.kind == ops.INSERT and "from table" in operation.traits)
 
 

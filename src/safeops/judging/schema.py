@@ -13,6 +13,6 @@ class Schema(Existing):
     """The tables and types that are known, how to find more, and what operations change."""
 
     def apply(self, operations: Iterable[Operation], *, new: bool) -> None:
-        """Change what is known as operations do; ``new`` says that a table made here counts as made by this run."""
+        """Apply operations to the model; ``new`` marks the tables that they create as created by this run."""
         for operation in operations:
             replay(self, operation, new=new)

@@ -41,10 +41,10 @@ class Sent:
         parameters: Its values, None without any; of an ``executemany`` those of the first time.
         times: How often it was sent at once, as by ``executemany``.
         transaction: The number of the transaction that it is part of; None in autocommit.
-        place: Where the revision sent it.
+        place: The line of the revision that sent it.
         call: The call of ``alembic.op`` that sent it; None if it came by a connection or a session.
-        synthetic: Its text or its values contain a value of a made-up row (so made-up values must be ones that nobody
-            writes), so that it comes once for each row that was read, however many there are.
+        synthetic: Its text or its values contain a value of a made-up row (made-up values must be unusual), so it is sent
+            once for each row that was read.
         measured: What a scratch copy showed of it; None on the other rungs.
         assured: The reason of the ``assured(...)`` block around it; None if there is none.
     """
@@ -67,7 +67,7 @@ class HelperSent:
     Args:
         name: How it is called, as ``add_column_if_missing``.
         given: Its arguments by name.
-        place: Where the revision calls it.
+        place: The line of the revision that calls it.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Unseen:
 
     Args:
         why: As a sentence.
-        place: Where the revision did it.
+        place: The line of the revision.
         sql: The statement, if there is one.
     """
 

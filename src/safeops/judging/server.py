@@ -1,4 +1,4 @@
-"""What a judge asks of a database: how to parse its SQL, what is true there, and what a lock blocks."""
+"""What a judge needs of a database: a parser, the truths, and what each lock blocks."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ class JudgedServer(Port):
     truths: ClassVar[tuple[Truth, ...]]
     transactional_ddl: ClassVar[bool] = True
     default_schema: ClassVar[str | None] = None
-    """The schema of a table that is named without one, where that is the same nearly everywhere."""
+    """The schema of a table that is named without one, if nearly all databases use the same."""
     begins_by_itself: ClassVar[frozenset[str]] = frozenset()
     """The drivers that begin a transaction again before the statement after a COMMIT that the revision sends as text."""
     fills_missing_values: ClassVar[bool] = False
-    """A new NOT NULL column without a default gets 0 or an empty text in the rows that exist."""
+    """A new NOT NULL column without a default gets 0 or an empty text in existing rows."""
     indexes_foreign_keys: ClassVar[bool] = False
     """The server makes an index for a foreign key that has none."""
     compares_json: ClassVar[bool] = False
-    """The type json has an equality."""
+    """The type json has an equality operator."""
 
     @abstractmethod
     def parse(self, sql: str) -> list[Operation]:
         """Return what a text does, an entry for each operation of each statement; never raise.
 
-        What no parser understands is one OPAQUE operation, with the reason. Placeholders of any driver (``%(a)s``, ``%s``,
-        ``$1``, ``:a``, ``?``) count as values.
+        A text that the parser does not understand is one OPAQUE operation, with the reason. Placeholders of any driver
+        (``%(a)s``, ``%s``, ``$1``, ``:a``, ``?``) count as values.
         """
 
     def operations(self, sql: str) -> list[Operation]:
-        """Return what a text does, as ``parse`` tells; a text that comes again, as on another rung, is not parsed again."""
+        """Return the result of ``parse``, which is cached: other rungs judge the same text again."""
         key = type(self), self.product, self.database.version, sql
         if key not in _PARSED:
             if len(_PARSED) >= MOST_PARSED:
@@ -77,7 +77,7 @@ class JudgedServer(Port):
         """Return an operation with the traits that what exists and the session add, and with its table found."""
 
     def hinted(self, operation: Operation, called: Any) -> Operation:
-        """Return an operation with what the call of ``op`` that sent it tells of the column so far.
+        """Return an operation with the existing type that its call of ``op`` declares.
 
         Args:
             operation: The operation.
@@ -104,16 +104,16 @@ class JudgedServer(Port):
         return f"on {table}"
 
     def tables_of(self, on: str, operation: Operation, schema: Schema) -> list[Name]:
-        """Return the tables that an effect is on; a family has words of its own beside "table", "index" and "other"."""
+        """Return the tables that an effect is on; a family adds its own words to "table", "index" and "other"."""
         table = operation.other if on == "other" else operation.table
         return [table] if table is not None else []
 
     def ends_transaction(self, operation: Operation) -> bool:
-        """Tell whether the server commits before or after the operation by itself."""
+        """Return whether the server commits implicitly before or after the operation."""
         return False
 
     def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
-        """Return why the server is certain to refuse it, as CONCURRENTLY in a transaction; None if it is not."""
+        """Return why the server certainly rejects it, such as CONCURRENTLY in a transaction; None if it might not."""
         return None
 
     def seconds(self, work: str, rows: int) -> float:

@@ -1,4 +1,4 @@
-"""The words that make a difference to what an operation does: in its text, in what exists, and in the session."""
+"""Traits of an operation that change its effect: from its text, the existing schema, and the session."""
 
 SHOWN = {
     # columns
@@ -34,7 +34,7 @@ SHOWN = {
     "temporary": "It is temporary.",
     "materialized": "A materialised view.",
     "default partition": "The partition takes what no other one does.",
-    "finalize": "FINALIZE.",
+    "FINALIZE": "FINALIZE.",
     "replace": "OR REPLACE.",
     "schema": "A whole schema.",
     "every table": "Each table that there is.",
@@ -42,7 +42,7 @@ SHOWN = {
     "no data": "WITH NO DATA.",
     "full": "VACUUM FULL.",
     "not a table": "A sequence, a view or a foreign table is altered as if it were a table.",
-    # ALTER TABLE of what has no kind of its own
+    # ALTER TABLE without a separate kind
     "option": "An option.",
     "statistics": "SET STATISTICS, CREATE STATISTICS.",
     "column option": "Options of a column, as n_distinct.",
@@ -107,7 +107,7 @@ SHOWN = {
     "where": "There is a condition.",
     "limit": "There is a LIMIT.",
     "by key": "The condition compares a whole key with values.",
-    "end of key": "No more than the lowest or highest values of a key are read.",
+    "end of key": "Only the lowest or highest values of a key are read.",
     "for update": "The rows that it reads are locked.",
     "from table": "The rows come from another table.",
     # MariaDB and MySQL
@@ -120,7 +120,7 @@ SHOWN = {
     "spatial": "A SPATIAL index.",
     "vector": "A VECTOR index.",
     "functional": "An index of an expression.",
-    "copies": "The table is written anew in another form.",
+    "copies": "The table is rewritten in another form.",
     "character set": "CONVERT TO CHARACTER SET.",
     "partition": "It is about a partition.",
     "spreads rows": "Rows move between partitions.",
@@ -134,37 +134,37 @@ SHOWN = {
     "lock shared": "LOCK=SHARED.",
     "lock exclusive": "LOCK=EXCLUSIVE.",
 }
-"""What the text of a statement can show."""
+"""Traits from the text of a statement."""
 FOUND = {
-    "new table": "The table was made by the same run of revisions.",
+    "new table": "The same run of revisions created the table.",
     "empty table": "The table has no rows.",
     "small table": "The table has few rows.",
     "unlogged": "The table is unlogged.",
     "partitioned": "The table is partitioned.",
-    "proven not null": "A valid CHECK says that the column is not null.",
-    "already": "It is so already.",
+    "proven not null": "A valid CHECK proves that the column is not null.",
+    "already": "Nothing changes.",
     "widens": "The new type takes every value, stored in the same way.",
     "checked": "A CHECK is about the column.",
-    "rebuilds index": "An index of the column has to be built anew.",
+    "rebuilds index": "An index of the column must be rebuilt.",
     "used by a view": "A view reads it.",
-    "bounds proven": "A valid CHECK says of the partition what its bounds say.",
-    "not unique": "The index that a key is to take is not unique, or not valid.",
+    "bounds proven": "A valid CHECK proves the bounds of the partition.",
+    "not unique": "The index for the key is not unique, or not valid.",
     "uses new value": "It uses a value that its own transaction has added to an enum.",
     "default partition exists": "The partitioned table has a default partition.",
     "builds index": "The new partition lacks an index of its parent.",
     "default excludes": "There is no default partition, or a valid CHECK keeps the rows of the new one out of it.",
     "partitioned referent": "The table that a foreign key refers to is partitioned.",
-    "checked domain": "The type is a domain with rules of its own.",
+    "checked domain": "The type is a domain with constraints.",
     "in a transaction": "It is part of a transaction.",
     # SQLite
     "batch": "Alembic's batch mode does it, by a copy of the table.",
     "write-ahead log": "The file has journal_mode=WAL.",
     # MariaDB and MySQL
     "unknown column": "Nothing is known of the column that is changed.",
-    "changes type": "The new type is stored in another way.",
-    "appends values": "The new values of the ENUM or SET stand behind the old ones.",
+    "changes type": "The new type is stored differently.",
+    "appends values": "The new values of the ENUM or SET follow the old ones.",
     "indexed": "The column is part of an index.",
-    "zero date": "The rows that exist would get the date 0000-00-00.",
+    "zero date": "Existing rows would get the date 0000-00-00.",
     "not strict": "The session's sql_mode has no strict mode.",
     "unchecked keys": "The session's foreign_key_checks is 0.",
     "check": "It is about a CHECK.",
@@ -173,4 +173,4 @@ FOUND = {
     "stored table": "The table has a generated column that is stored.",
     "compressed table": "The table has ROW_FORMAT=COMPRESSED.",
 }
-"""What a server adds, from what exists and from the session."""
+"""Traits from the existing schema and the session."""

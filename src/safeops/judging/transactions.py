@@ -13,7 +13,7 @@ class Transaction:
     """A transaction of a revision.
 
     Args:
-        number: Its number; None if each statement commits by itself.
+        number: Its number; None in autocommit.
         held: The strongest lock on each table, with the statement that took it.
         rows: How many existing rows were changed or locked, by table.
     """

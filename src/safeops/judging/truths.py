@@ -1,4 +1,4 @@
-"""Truths are data: an operation with its traits, on a server, takes a lock and does work under it.
+"""Truths are data: the locks of an operation with its traits on a server, and the work under them.
 
 Each family has its table of truths, the special ones first. Docs, messages and tests are rendered from them.
 """
@@ -52,10 +52,10 @@ class Truth:
         unless: The traits that it must not have.
         products: The products that it holds for; empty means each of its family.
         since: The first version that it holds for.
-        before: The first version that it holds for no more.
+        before: The first version that it no longer holds for.
         why: Why the server does so, as a clause that ends a sentence.
-        measured: The servers that it was measured on, as "15", "18", "mariadb 10.11"; none: it is told, with ``source``.
-        source: Where it is told, if it was not measured.
+        measured: The servers that it was measured on, as "15", "18", "mariadb 10.11"; empty if it is only documented.
+        source: Its documentation, if it was not measured.
         rule: The rule that a finding of it belongs to; by default that of its kind.
     """
 
@@ -72,7 +72,7 @@ class Truth:
     rule: str = ""
 
     def holds_for(self, operation: Operation, product: str, version: Version) -> bool:
-        """Tell whether it is about an operation; an unknown version is taken for the newest."""
+        """Return whether it applies to an operation; an unknown version counts as the newest."""
         return (
             operation.kind == self.kind
             and self.when <= operation.traits
@@ -90,8 +90,8 @@ class Measured:
     Args:
         effects: The tables that were there before and that it locked, with lock and work: it takes the place of the truths.
         error: How the server refused it; None if it ran.
-        exact: Whether the server was asked; False if the statement was too quick to see, as a concurrent build.
-        of_the_copy: The error may come from the copy, which has no rows, or from its server, which may lack a role or an
+        exact: Whether the server was observed; False if it could not be, as with a concurrent build.
+        of_the_copy: The error can come from the copy, which has no rows, or from its server, which can lack a role or an
             extension: it proves nothing.
     """
 

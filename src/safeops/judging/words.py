@@ -1,7 +1,6 @@
-"""The words of a statement, and a reader that goes through them: for DDL that no parser takes apart.
+"""The words of a statement, and a reader for them: for DDL that the parser does not support.
 
-The words come from the tokenizer of a parser's dialect, so that strings, quoted names and comments are what the server takes
-them for.
+sqlglot's lexer finds the words, so strings, quoted names and comments are read as the server reads them.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class Word:
     """A word of a statement.
 
     Args:
-        text: What it says: of a quoted name or a string what is between the quotes.
+        text: Its text; of a quoted name or a string the part between the quotes.
         kind: "plain", "quoted", "string", "number" or "sign".
-        start: Where it begins in the text.
-        end: Where it ends.
+        start: The position of its first character.
+        end: The position after its last character.
     """
 
     text: str
@@ -44,12 +43,12 @@ class Word:
 
     @property
     def key(self) -> str:
-        """What it is as a keyword or a sign: in capitals; empty for a quoted name and a string."""
+        """The keyword or sign in capitals; empty for a quoted name and a string."""
         return self.text.upper() if self.kind in (PLAIN, SIGN, NUMBER) else ""
 
 
 def words_of(sql: str, tokenizer: Any) -> list[Word]:
-    """Return the words of a text; the tokenizer raises where a string or a comment has no end."""
+    """Return the words of a text; raise if a string or a comment is not closed."""
     return [word for token in tokenizer.tokenize(sql) for word in _words(token, sql)]
 
 
@@ -79,7 +78,7 @@ def split(words: Sequence[Word], sign: str) -> list[list[Word]]:
 
 
 class Reader:
-    """Goes through the words of a statement or a part of it.
+    """Reads the words of a statement or a part of it.
 
     Args:
         words: The words.
@@ -102,7 +101,7 @@ class Reader:
         return self.words[at].key if at < len(self.words) else ""
 
     def at(self, *keys: str) -> bool:
-        """Tell whether these keywords are next, one after the other."""
+        """Return whether these keywords are next, one after the other."""
         return all(self.key(ahead) == key for ahead, key in enumerate(keys))
 
     def accept(self, *keys: str) -> bool:
@@ -151,7 +150,7 @@ class Reader:
         return self.words[first : self.place - 1]
 
     def names(self) -> tuple[str, ...]:
-        """Go past names in parentheses, and return them; what is no name, as an expression, is left out."""
+        """Go past names in parentheses, and return them, without expressions."""
         parts = split(self.group() or [], ",")
         return tuple(part[0].text for part in parts if part[0].kind in (PLAIN, QUOTED))
 

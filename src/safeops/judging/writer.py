@@ -29,8 +29,8 @@ class Lock:
         table: The table.
         lock: The lock that the transaction holds on it by then.
         work: What is done under it.
-        earlier: The lock of the statement alone would block nobody.
-        by: The earlier statement that took the lock; empty if it is that of the statement.
+        earlier: The lock of the statement alone would block no session.
+        by: The earlier operation that took the lock; empty if the statement itself takes it.
     """
 
     table: Name
@@ -85,12 +85,12 @@ class Writer:
             repeated = self._is_repeated(operation, sent)
             return replacement_of(operation, sent, self.schema, self.database, rule=rule, repeated=repeated)
         except Exception:
-            # That there is no advice must not hide the finding.
+            # A finding without advice is better than none.
             log.debug("no replacement for %s", sent.sql, exc_info=True)
             return None
 
     def _is_repeated(self, operation: Operation, sent: Sent) -> bool:
-        """Tell whether the same line has sent the like before, as a loop does."""
+        """Return whether the same line has sent such a statement before, as in a loop."""
         if sent.place is None or operation.kind not in CHANGING:
             return False
         known, own = len(self._sent), (sent.place, operation.kind, operation.table)
@@ -105,7 +105,7 @@ class Writer:
 
 
 def shown(sql: str) -> str:
-    """Return a statement in one line, cut where it is long."""
+    """Return a statement in one line, shortened if it is long."""
     line = " ".join(sql.split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
 

@@ -1,4 +1,4 @@
-"""What somebody has accepted: by a comment, by ``assured(...)``, or in a baseline."""
+"""Accepted findings: by a comment, by ``assured(...)``, or by a baseline."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from safeops.review.reviewed import Accepted, ReviewedRevision, by_line
 
 
 class Acceptance:
-    """Takes away what is accepted from what was found.
+    """Separates accepted findings from the others.
 
     Args:
-        rules: The rules that there are.
-        baseline: What a baseline accepts.
+        rules: The names of the rules.
+        baseline: The findings that a baseline accepts.
     """
 
     def __init__(self, rules: Collection[str], baseline: Collection[Key] = ()) -> None:
@@ -24,12 +24,12 @@ class Acceptance:
         self._comments: dict[str, Allowed] = {}
 
     def applied(self, revision: ReviewedRevision, findings: Iterable[Finding], *, complete: bool) -> ReviewedRevision:
-        """Return a revision with what was found in it, and what of that is accepted.
+        """Return a revision with its findings, and with the accepted ones.
 
         Args:
             revision: The revision.
-            findings: What was found in it, notes too.
-            complete: Whether all that it does was judged.
+            findings: Its findings, with notes.
+            complete: Whether all its statements were judged.
         """
         open_, accepted = [], []
         for finding in findings:

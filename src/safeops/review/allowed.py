@@ -35,7 +35,7 @@ class Comment:
 
 
 class Allowed:
-    """The comments of a file that accept findings, and which of them were of use.
+    """The comments of a file that accept findings, and which of them were used.
 
     Args:
         file: The file of a revision, or a module that it calls.
@@ -56,11 +56,11 @@ class Allowed:
         return None
 
     def notes(self, rules: Collection[str], *, complete: bool) -> Iterator[Finding]:
-        """Yield what is wrong with the comments.
+        """Yield the findings about the comments.
 
         Args:
-            rules: The rules that there are.
-            complete: Whether all that the file does was judged, so that a comment that nothing needed has no use.
+            rules: The names of the rules.
+            complete: Whether all statements of the file were judged: only then is a comment certainly unused.
         """
         for comment in self._comments:
             # The kinds of findings of a check share the comment.
@@ -73,7 +73,7 @@ class Allowed:
                 if name not in rules:
                     yield self._note(UNKNOWN, comment, f"There is no rule {name}. {nearest(name, rules, 'rules')}")
                 elif complete and (comment.line, name) not in self._used:
-                    yield self._note(UNUSED, comment, f"There is no finding of {name} here: take the comment away.")
+                    yield self._note(UNUSED, comment, f"There is no finding of {name} here: remove the comment.")
 
     def _note(self, rule: str, comment: Comment, why: str) -> Finding:
         return Finding(rule, NOTE, why, Place(self.file, comment.line))
@@ -100,7 +100,7 @@ class Allowed:
     @cached_property
     def _comment_lines(self) -> dict[int, str]:
         lines = {}
-        # A file that Python cannot read has been reported by then.
+        # A file that Python cannot read has already been reported.
         with suppress(tokenize.TokenError, SyntaxError):
             for token in tokenize.generate_tokens(io.StringIO(self._text).readline):
                 if token.type == tokenize.COMMENT:
@@ -128,7 +128,7 @@ class Allowed:
 
 def _lines_of(statement: ast.stmt) -> tuple[int, int]:
     body = getattr(statement, "body", None)
-    # A batch sends its statements when its block ends, as if from its first line: all of the block is about them.
+    # A batch sends its statements at the end of its block, from its first line: the whole block belongs to them.
     if body and not isinstance(statement, (ast.With, ast.AsyncWith)):
         return statement.lineno, max(statement.lineno, body[0].lineno - 1)
     return statement.lineno, statement.end_lineno or statement.lineno

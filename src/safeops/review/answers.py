@@ -1,7 +1,7 @@
-"""What a revision reads where no database answers: from the tables that earlier revisions made, else made up.
+"""Answers to the queries of a revision without a database: from the tables of earlier revisions, or made up.
 
-A row is made up so that a loop over rows shows what it sends. The values are ones that nobody writes, and so tell apart
-what was sent for a row that was read.
+A made-up row makes a loop over rows send its statements. Its values are unusual, so they identify the statements that were
+sent for a row.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from safeops.review.pretended import PretendedServer
 from safeops.review.recorder import Recorder
 
 FIRST = 20_011
-"""The first number that is made up: it fills some batches of any usual size."""
+"""The first made-up number: it fills some batches of any usual size."""
 AGAIN = 10
-"""How often the same statement on the same line gets rows: a loop that runs for as long as there are some must end."""
+"""How often the same statement on the same line gets rows: a loop that ends without rows must end."""
 COUNTING = frozenset({"COUNT", "SUM", "MAX", "MIN", "AVG", "EXISTS", "BOOL_OR", "BOOL_AND"})
 
 
@@ -42,7 +42,7 @@ class Manner:
 
     Args:
         rows: How many a query returns.
-        text: Gives a text, or what has an unknown type, from a number that tells it apart.
+        text: Returns a text, or a value of an unknown type, from a number that identifies it.
         nulls: Every value is NULL, but those that identify the row.
     """
 
@@ -52,7 +52,7 @@ class Manner:
 
 
 FILLED = Manner()
-"""The text is one that a revision changes if it cleans up any."""
+"""The text is one that a clean-up of texts changes."""
 EMPTY = Manner(rows=0)
 NULLS = Manner(nulls=True)
 SEVERAL = Manner(rows=3)
@@ -67,16 +67,16 @@ OTHERS: tuple[Manner, ...] = tuple(
         lambda number: f"2001-01-01 00:00:{number % 60:02}",
     )
 )
-"""What to try where the code of a revision cannot work with the text: numbers, JSON, a date."""
+"""Other texts, for code of a revision that cannot use the first one: numbers, JSON, a date."""
 
 
 class MadeUpAnswers:
     """Answers each statement of a revision.
 
     Args:
-        recorder: Counts the statements, and gets the values that are made up.
+        recorder: Counts the statements, and gets the made-up values.
         known: What is known of the tables.
-        server: What the server says of itself.
+        server: The answers about the server itself.
         manner: How rows are made up.
     """
 
@@ -123,7 +123,7 @@ class MadeUpAnswers:
     # Queries ----------------------------------------------------------------------------------------------------
 
     def none_of(self, sql: str, columns: Sequence[tuple[str, Any]]) -> Answer:
-        """Answer a query as if there were no rows any more."""
+        """Answer a query as if there were no rows left."""
         items = select_list(sql)
         known = columns or self._columns_of(items, self._source(sql))
         is_one_row = _is_aggregate(items) and "GROUP" not in words_of(sql)
@@ -304,11 +304,11 @@ def _type_by_name(name: str) -> Any:
     return sa.DateTime() if lower.endswith(("_at", "_date")) else sa.Text()
 
 
-# What a query asks for ------------------------------------------------------------------------------------------
+# The columns of a query -----------------------------------------------------------------------------------------
 
 
 def select_list(sql: str) -> list[list[str]]:
-    """Return what stands between the SELECT of a query and its FROM, as the words of each column."""
+    """Return the words of each column between SELECT and FROM of a query."""
     tokens = [text for _, text in sqltext.tokens(sql)]
     depth, start = 0, None
     for place, token in enumerate(tokens):
@@ -353,7 +353,7 @@ def _columns(tokens: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _is_aggregate(items: Sequence[Sequence[str]]) -> bool:
-    """Tell whether a query returns one row, whatever the table has."""
+    """Return whether a query always returns one row."""
     firsts = [next((word.upper() for word in item if word != "("), "") for item in items]
     wrapped = {"COALESCE", "NOT", "CAST", "GREATEST", "LEAST"}
     return bool(items) and all(

@@ -1,4 +1,4 @@
-"""What a project has accepted: findings by revision, rule and statement, which stay the same if lines move."""
+"""Accepted findings by revision, rule and statement, which do not change when lines move."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def normalised(sql: str) -> str:
 
 
 def key_of(revision: str, finding: Finding) -> Key:
-    """Return what a baseline knows a finding by."""
-    # What a finding shows of a long statement is cut.
+    """Return how a baseline identifies a finding."""
+    # A finding shortens a long statement.
     return revision, finding.rule, normalised(finding.sent.sql if finding.sent is not None else finding.statement)
 
 
@@ -55,7 +55,7 @@ def _key(entry: dict[str, str]) -> Key:
 
 
 def write(baseline: Path, revisions: Iterable[ReviewedRevision]) -> None:
-    """Write a baseline that accepts what is unsafe now; what another command has accepted in it stays."""
+    """Write a baseline that accepts what is unsafe now; entries of other commands are kept."""
     save_baseline(baseline, SECTION, _entries(revisions))
 
 

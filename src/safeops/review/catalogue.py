@@ -12,13 +12,13 @@ from safeops.databases.ports import Port
 
 
 class Catalogue(Port):
-    """Describes a database as it is in the transaction that is open, except what safeops keeps for itself."""
+    """Describes a database as the open transaction sees it, without the objects of safeops."""
 
     place = "safeops.review.{family}:Catalogue"
     asked = "A trial of what to write instead"
 
     def lines(self) -> list[str]:
-        """Return the schema as lines, in an order that does not depend on how it came about."""
+        """Return the schema as lines, in an order that does not depend on its history."""
         inspector = sa.inspect(self.database.connection)
         tables = [name for name in inspector.get_table_names() if not name.startswith("safeops_")]
         return sorted(line for name in tables for line in self._table(inspector, name))
@@ -36,7 +36,7 @@ class Catalogue(Port):
             yield from (f"{table} {kind}: {_shown(one)}" for one in found)
 
     def fetched(self, sql: str) -> Sequence[Sequence[Any]]:
-        """Return rows, past SQLAlchemy: nobody who listens takes the question for one of the revision's."""
+        """Return rows without SQLAlchemy, whose listeners would count the query as one of the revision."""
         with closing(self.database.connection.connection.cursor()) as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())

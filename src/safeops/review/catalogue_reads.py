@@ -1,7 +1,7 @@
 """Answers a query of the catalogue, written as SQL, from what is known of the tables.
 
-It is not executed. What it looks for are the texts in it that name something known: that is how revisions ask whether there
-is a column, an index or a constraint already.
+It is not executed. The answer depends on the texts in it that name something known: that is how revisions check whether a
+column, an index or a constraint already exists.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Found:
 
 
 def is_catalogue(words: Sequence[str]) -> bool:
-    """Tell whether a query reads a catalogue, by its words in upper case."""
+    """Return whether a query reads a catalogue, by its words in upper case."""
     if "FROM" not in words:
         return words[:1] == ("PRAGMA",) and any(word.endswith(("_INFO", "_XINFO", "_LIST")) for word in words[1:2])
     return any(word in CATALOGUES or (word.startswith("PG_") and word not in FUNCTIONS) for word in words)
@@ -76,7 +76,7 @@ def rows_for(sql: str, parameters: Any, schema: Schema) -> list[Found]:
     named = [found for found in there if found.name.lower() in texts and (not tables or found.table in tables)]
     if kind in ("type", "relation"):
         return named
-    # Without a name of its own, it asks for all of a table; with one that is not known, for what is not there.
+    # Without a name, the query is for all of a table; with an unknown name, for something that does not exist.
     others = texts - {part.lower() for table in tables for part in (table.name, str(table))} - _schemas(schema)
     return named or ([] if others & _likely(texts) else [found for found in there if found.table in tables])
 
@@ -130,5 +130,5 @@ NOT_NAMES = frozenset(
 
 
 def _likely(texts: set[str]) -> set[str]:
-    """Return the texts that may name a thing: the others say what kind of rows are wanted."""
+    """Return the texts that can be names; the others select kinds of rows."""
     return {text for text in texts if text not in NOT_NAMES and len(text) > 1 and "%" not in text}

@@ -1,4 +1,4 @@
-"""A check that also reviews what is new: for continuous integration."""
+"""A check that also reviews new revisions, for continuous integration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from safeops.runner.checks import Checked, check
 from safeops.runner.revision_run import DONE, Result, ending_on_signals
 
 FAILS = "fails"
-"""The rule of what a server refuses."""
+"""The rule of statements that a server rejects."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def check_and_review(
     write_baseline: bool = False,
     small_table: int = SMALL_TABLE,
 ) -> CheckedAndReviewed:
-    """Check a project, and review its new revisions: what is pending, or what the merge base with the main branch lacks.
+    """Check a project, and review its new revisions: pending ones, or those that the main branch does not have.
 
-    All revisions are reviewed, each on its own, if the new ones cannot be told from the others: then name the newest old one
-    with ``since``. Without the extra ``review`` a project is only checked.
+    If the new revisions are not known, all revisions are reviewed, each separately: then pass the newest old one as
+    ``since``. Without the extra ``review`` a project is only checked.
 
     Args:
         config: The configuration of the project.
@@ -70,8 +70,8 @@ def check_and_review(
         since: A revision: what follows it is checked in full, and reviewed.
         ignore: Findings of the check to accept.
         baseline: A file of findings to accept, of both.
-        write_baseline: Write that file, so that it accepts everything that is found now.
-        small_table: Tables with fewer rows may be locked for as long as it takes.
+        write_baseline: Write that file: it then accepts all current findings.
+        small_table: Long locks on tables with fewer rows are safe.
 
     Raises:
         NotReady: No temporary database can be created, or the one at ``scratch_url`` is not empty.
@@ -95,7 +95,7 @@ def check_and_review(
 
 
 def _told_once(reviewed: Reviewed, checked: Checked) -> Reviewed:
-    """Return a review without the failures that the check has told of already."""
+    """Return a review without the failures that the check has already reported."""
     failed = {finding.revision for finding in checked.findings if finding.kind == "up"}
     return replace(
         reviewed,

@@ -1,4 +1,4 @@
-"""A driver's connection to no database: it records what it is sent, and its answers are made up."""
+"""A driver's connection without a database: it records statements, and makes up the answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Answer:
         columns: The names of its columns; None if it returns no rows.
         rows: Its rows.
         count: How many rows it has changed.
-        is_real: Whether a database has told it, in the way of its driver.
+        is_real: Whether it comes from a database, with the types of its driver.
     """
 
     columns: Sequence[str] | None = None
@@ -36,13 +36,13 @@ class Answers(Protocol):
 
 
 class RecordingConnection:
-    """What SQLAlchemy takes for the connection of a driver.
+    """A driver's connection, as SQLAlchemy sees it.
 
     Args:
         recorder: Gets each statement.
         answers: Answers it.
-        begins_again: Whether the driver begins a transaction by itself after a COMMIT that was sent as text.
-        doubles_percents: Whether a statement with parameters, be it none, has each percent sign twice.
+        begins_again: Whether the driver implicitly begins a transaction after a COMMIT that was sent as text.
+        doubles_percents: Whether a statement with parameters, even an empty set, has doubled percent signs.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RecordingConnection:
     def transaction(self) -> int | None:
         """The number of the transaction of the next statement, which begins one if the driver does."""
         if self._helpers != self.recorder.helpers:
-            # A helper has committed what came before it.
+            # A helper has committed the work before it.
             self._helpers, self._transaction = self.recorder.helpers, None
         if self._transaction is None and not (self.autocommit or self._ended_by_text):
             self._transaction = self.recorder.next_transaction()
@@ -115,7 +115,7 @@ class RecordingConnection:
 
 
 class RecordingCursor:
-    """What SQLAlchemy takes for a cursor of a driver."""
+    """A driver's cursor, as SQLAlchemy sees it."""
 
     arraysize = 1
     lastrowid = 1
@@ -191,7 +191,7 @@ class RecordingCursor:
 
 
 class _Copy:
-    """The stream of a COPY: what is written to it goes nowhere, and it has nothing to read."""
+    """The stream of a COPY: it discards all input, and is empty."""
 
     def write(self, *_: Any) -> None:
         pass
@@ -215,7 +215,7 @@ def _text_of(sql: Any) -> str:
     try:
         return composed(None) if composed is not None else str(sql)
     except Exception:
-        # psycopg2 needs a connection of its own to quote.
+        # psycopg2 needs a real connection to quote.
         return str(sql)
 
 
@@ -224,7 +224,7 @@ class Error(Exception):
 
 
 class Driver:
-    """What SQLAlchemy takes for the module of a driver."""
+    """A driver's module, as SQLAlchemy sees it."""
 
     apilevel, threadsafety, paramstyle = "2.0", 0, "pyformat"
     version = __version__ = "99.0"
@@ -234,4 +234,4 @@ class Driver:
     STRING, BINARY, NUMBER, DATETIME, ROWID = str, bytes, float, object, int
 
     def connect(self, *_: Any, **__: Any) -> Any:
-        raise Error("There is no database: it is only recorded what a revision sends.")
+        raise Error("There is no database: the review only records what a revision sends.")

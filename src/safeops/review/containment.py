@@ -1,4 +1,4 @@
-"""Keeps the code of a revision from doing anything but sending statements while it is recorded, and from never ending."""
+"""Limits a recorded revision to sending statements, and to a time limit."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ REFUSED = {
     ),
     **dict.fromkeys(("os.fork", "os.forkpty"), "forks"),
     **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "sends a signal"),
-    "builtins.input": "asks a question",
+    "builtins.input": "prompts for input",
 }
-"""What Python tells its audit hooks before it does it, and how a finding says it."""
+"""Events of Python's audit hooks, with their words in a finding."""
 LONGEST = 30.0
-"""Seconds that one run of a revision may take: it sends nothing over a network, and sleeps no time."""
+"""The time limit of one run of a revision in seconds: it has no network, and does not sleep."""
 
 
 class Contained(Exception):
-    """A revision did what a review must not let it do."""
+    """A revision did something that a review does not allow."""
 
 
 class _Watch:
-    """Refuses while it is on. An audit hook cannot be removed, so there is one for all time."""
+    """Refuses events while it is on. An audit hook cannot be removed, so there is one per process."""
 
     def __init__(self) -> None:
         self.refused: list[str] | None = None
@@ -44,7 +44,7 @@ class _Watch:
 
     @contextmanager
     def on(self) -> Iterator[list[str]]:
-        """Refuse for the block, and note what was refused: the code may catch the error."""
+        """Refuse events in the block, and record the refusal: the code can catch the error."""
         self.hook()
         refused: list[str] = []
         self.refused = refused
@@ -54,19 +54,19 @@ class _Watch:
             self.refused = None
 
     def hook(self) -> None:
-        """Have Python tell from now on what it is about to do."""
+        """Install the audit hook."""
         if not self._is_hooked:
             sys.addaudithook(self._look)
             self._is_hooked = True
 
     def _look(self, event: str, arguments: Any) -> None:
         if self.refuses_scripts and event == "open" and _is_script(*arguments[:2]):
-            raise Contained("It writes a script of SQL.")
+            raise Contained("It writes an SQL script.")
         if self.refused is not None and event in REFUSED:
             self.refuse(REFUSED[event])
 
     def refuse(self, what: str) -> NoReturn:
-        why = f"It {what}, which a review does not let it do."
+        why = f"It {what}, which a review does not allow."
         if self.refused is not None:
             self.refused.append(why)
         raise Contained(why)
@@ -81,7 +81,7 @@ _watch = _Watch()
 
 @contextmanager
 def refusing_scripts() -> Iterator[None]:
-    """Keep env.py from writing scripts of SQL for the block, as Alembic's for several databases does."""
+    """Do not let env.py write SQL scripts in the block, as Alembic's env.py for several databases does."""
     _watch.hook()
     _watch.refuses_scripts = True
     try:
@@ -92,9 +92,9 @@ def refusing_scripts() -> Iterator[None]:
 
 @contextmanager
 def contained() -> Iterator[list[str]]:
-    """Run the block without the network, other programs, forks and questions; give what it was refused.
+    """Run the block without network, other programs, forks and prompts; return the refusals.
 
-    What it prints is swallowed, it sleeps no time, and it is ended with ``Endless`` if it does not end by itself.
+    Its output is discarded, it does not sleep, and ``Endless`` ends it after the time limit.
     """
     with (
         redirect_stdout(io.StringIO()),
@@ -119,13 +119,13 @@ def _instead(module: Any, name: str, function: Callable[[Any], object]) -> Itera
 
 @contextmanager
 def _ended_in_time() -> Iterator[None]:
-    """Raise Endless in the block once it has taken too long, also in a loop that sends nothing; in the main thread only."""
+    """Raise Endless in the block after the time limit, even in a loop that sends nothing; in the main thread only."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def end(*_: object) -> None:
-        raise Endless(f"It was stopped after {LONGEST:g} s: it may not end.")
+        raise Endless(f"The review stopped it after {LONGEST:g} s: it might never end.")
 
     handler = signal.signal(signal.SIGALRM, end)
     left, interval = signal.setitimer(signal.ITIMER_REAL, LONGEST)
@@ -136,13 +136,13 @@ def _ended_in_time() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
         if left:
-            # Somebody else's, as that of a test.
+            # It belongs to other code, such as a test.
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - started), 0.001), interval)
 
 
 @contextmanager
 def silent_alembic() -> Iterator[None]:
-    """Keep Alembic from logging that it runs migrations."""
+    """Silence Alembic's log."""
     logger = logging.getLogger("alembic.runtime.migration")
     before, logger.disabled = logger.disabled, True
     try:

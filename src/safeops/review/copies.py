@@ -38,13 +38,13 @@ LIMITED = "safeops_limited_waiting"
 
 
 class Copies(Port):
-    """Creates databases beside an empty one that the user gave, or empties that one again."""
+    """Creates databases next to an empty one of the user, or empties that one again."""
 
     place = "safeops.review.{family}:Copies"
     asked = "A review on a scratch copy"
 
     limits: ClassVar[tuple[str, ...]] = ()
-    """What has a session give up a wait: on a copy nobody but the revision itself can be in the way."""
+    """Timeouts of a session: on a copy only the revision itself can block it."""
 
     def create(self, name: str) -> str:
         """Create a database like this one; return what a URL names it by."""
@@ -55,21 +55,21 @@ class Copies(Port):
         TemporaryDatabases.of(self.database).drop(database)
 
     def kept(self) -> frozenset[str]:
-        """Return what counts as nothing in an empty database, and must stay there."""
+        """Return the objects of an empty database, which must be kept."""
         return frozenset()
 
     def empty(self, kept: frozenset[str]) -> None:
-        """Drop all that is in this database, except what was kept."""
+        """Drop all objects of this database, except those to keep."""
 
 
 class EmptyDatabases:
-    """Provides empty databases of the project's kind; the user's own one is as empty afterwards as it was.
+    """Provides empty databases of the project's kind; the user's database is empty again afterwards.
 
     Args:
         config: The configuration of the project.
         script: Its revisions.
-        scratch_url: An empty database. Others are created beside it if its user may; None creates them on the project's
-            server.
+        scratch_url: An empty database. Others are created next to it if its user has the privilege; None creates them on
+            the project's server.
     """
 
     def __init__(self, config: Config, script: ScriptDirectory, scratch_url: str | None) -> None:
@@ -89,7 +89,7 @@ class EmptyDatabases:
             url = scratch_url_of(self.scratch_url)
             given = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
             name = _created_beside(given) if self._beside else None
-            # On PostgreSQL to be refused takes 5 s where somebody is connected to the given one.
+            # On PostgreSQL a refusal takes 5 s if another session is connected to the given database.
             self._beside = name is not None
             kept = _emptied(given) if name is None else _dropped(given, name)
             used = url if name is None else url.set(database=name)
@@ -99,7 +99,7 @@ class EmptyDatabases:
 
 
 def learn_version(dialect: Dialect, config: Config, scratch_url: str | None) -> None:
-    """Have a dialect without a connection know the version and the product of the server that the copies are made on."""
+    """Give a dialect without a connection the version and the product of the server of the copies."""
 
     with explaining_errors():
         if scratch_url is None:
@@ -114,7 +114,7 @@ def learn_version(dialect: Dialect, config: Config, scratch_url: str | None) -> 
 
 @contextmanager
 def limited_waiting() -> Iterator[None]:
-    """Have the sessions of the block give up waits that would not end."""
+    """Set timeouts in the sessions of the block."""
 
     def limit(driver: Any, record: Any, proxy: Any) -> None:
         if record.info.setdefault(LIMITED, False):
@@ -140,7 +140,7 @@ def _created_beside(given: Engine) -> str | None:
     try:
         return run_on_connection(given, create)
     except DBAPIError as error:
-        log.debug("no database can be created beside the given one: %s", summary(error))
+        log.debug("could not create a database next to the given one: %s", summary(error))
         return None
 
 

@@ -40,7 +40,7 @@ class _Values:
 
 
 def _or_live(method: F) -> F:
-    """Ask the live database, if there is one, about a table that the revision has not changed."""
+    """Query the live database, if there is one, about a table that the revision has not changed."""
 
     parameters = signature(method)
 
@@ -56,7 +56,7 @@ def _or_live(method: F) -> F:
 
 
 class RecordingDialect(DefaultDialect):
-    """What differs from the driver's own dialect: nothing but the connection is asked, and no value is converted."""
+    """The differences from the driver's dialect: only the connection is queried, and no value is converted."""
 
     known: Known
     live: Any = None
@@ -363,7 +363,7 @@ def recording_connection(dialect: Any, recorder: Recorder, answers: Answers) -> 
         )
 
     url = URL.create(f"{family_of(dialect)}+{dialect.driver}", database="app")
-    # With a compiled statement SQLAlchemy keeps how its values are converted, which differs where some are made up.
+    # With a compiled statement SQLAlchemy caches the conversion of its values, which differs for made-up values.
     cached = 0 if dialect.live is not None else 500
-    # Not by connect(), which may be led elsewhere.
+    # Not by connect(), which can be patched.
     return Connection(Engine(NullPool(connect, dialect=dialect), dialect, url, query_cache_size=cached))

@@ -14,24 +14,24 @@ from safeops.review.selection import selected
 
 
 def fixed_files(found: Reviewed, environment: Environment, url: str | None) -> tuple[bool, list[str]]:
-    """Rewrite calls in the files of a review; tell whether any has changed, and which, and which stayed as they are.
+    """Rewrite calls in the files of a review; return whether a file changed, and remarks about the files.
 
     Args:
         found: What was found.
-        environment: What env.py says.
-        url: The live database; None asks the project's own, and if that cannot be reached, the main branch.
+        environment: The environment of env.py.
+        url: The live database; None uses the project's database, or the main branch if that cannot be reached.
     """
     new = _new(environment, url)
     written = write_fixes(finding for one in found.revisions if one.revision in new for finding in _of_its_file(one))
     kept = [one for one in found.revisions if one.revision not in new and any(_of_its_file(one))]
     return bool(written), [
         *(f"Rewrote {shown_path(str(file))}" for file in written),
-        *(f"Left {shown_path(one.file)} as it is: a database has had it" for one in kept),
+        *(f"Left {shown_path(one.file)} unchanged: a database has already applied it" for one in kept),
     ]
 
 
 def _new(environment: Environment, url: str | None) -> set[str]:
-    """Return the revisions that no database has had, as far as anybody can tell."""
+    """Return the revisions that no database has had, as far as known."""
     if url is not None:
         return {script.revision for script in environment.script.walk_revisions()} - applied_at(url, environment)
     return {script.revision for script in selected(environment.config).scripts}

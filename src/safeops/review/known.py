@@ -1,4 +1,4 @@
-"""What is known of the tables while a revision runs: what was there before it, and what it has sent so far."""
+"""The known tables while a revision runs: those before it, changed by what it has sent so far."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Effects:
             operations = list(self._operations(event))
             schema.apply(operations, new=new)
         except Exception:
-            # A review goes on with what is known without it.
-            log.debug("what %s makes is not known", event, exc_info=True)
+            # The review continues without it.
+            log.debug("could not determine what %s creates", event, exc_info=True)
             return []
         return operations
 
@@ -85,8 +85,8 @@ class Known:
     Args:
         before: What is known before it, which is not changed.
         recorder: Has what it has sent so far.
-        effects: Tells what that changes.
-        models: The metadata of the models, which tell of tables that no revision has made.
+        effects: Returns what that changes.
+        models: The metadata of the models, for tables that no revision has created.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Known:
         return self._schema
 
     def table(self, name: Name) -> KnownTable | None:
-        """Return a table: what revisions tell of it, and where they have not made it, also what the models do."""
+        """Return a table by the revisions, or by the models if no revision has created it."""
         found = self.schema.table(name)
         if found is not None and found.complete:
             return found
@@ -146,7 +146,7 @@ class Known:
         return table
 
     def has_changed(self, name: Name) -> bool:
-        """Tell whether the revision has sent something about a table."""
+        """Return whether the revision has sent something about a table."""
         schema = self.schema
         return schema.key(name) in {schema.key(changed) for changed in self._changed}
 

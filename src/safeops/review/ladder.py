@@ -25,12 +25,12 @@ from safeops.review.verdicts import Verdicts, is_complete, rung_of, with_rows
 from safeops.runner.revisions import MERGE, line_of, missing_downgrade, unmerged_heads
 
 LOSING = frozenset({"drop-column", "drop-table", "truncate"})
-"""The rules of what loses values."""
+"""The rules about lost values."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in a revision, whoever may have accepted it."""
+    """The findings in a revision, accepted or not."""
 
     revision: ReviewedRevision
     findings: list[Finding]
@@ -45,7 +45,7 @@ class Ladder:
         script: The revisions of the project.
         recorded: Those to review, each with the schema before it and with what it sends, the oldest first.
         measured: What they did on an empty copy, by revision.
-        released: Tells what the released application uses.
+        released: The models of the deployed application.
         one_run: Whether one deploy runs them.
     """
 
@@ -85,7 +85,7 @@ class Ladder:
         return Found(revision, [*findings, *notes], is_complete(seen))
 
     def _uses(self, file: str) -> Uses:
-        """Return what tells whether released code uses something; nobody looks before it is asked."""
+        """Return a function that reports whether deployed code uses a table or column; it loads the models lazily."""
         found = cache(self.released.uses)
 
         def uses(table: Name, column: str | None) -> bool | None:

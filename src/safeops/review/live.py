@@ -29,9 +29,9 @@ def reading(url: str, environment: Environment, body: Callable[[Database, Live],
     """Run ``body`` with the live database at a URL, in a session that only reads.
 
     Args:
-        url: Where it is.
-        environment: What env.py says.
-        body: Gets the database, and what it answers.
+        url: The URL.
+        environment: The environment of env.py.
+        body: Gets the database and its facts.
 
     Raises:
         InvalidArgument: The URL cannot be read.
@@ -55,8 +55,8 @@ def _engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
         raise InvalidArgument(
-            "--url is no URL of a database.",
-            remedy="Write it as SQLAlchemy does:",
+            "--url is not a database URL.",
+            remedy="Write it as an SQLAlchemy URL:",
             code="--url postgresql+psycopg://reader@db/app",
         ) from error
     check_host(parsed)
@@ -92,7 +92,7 @@ def counted(database: Database, live: Live) -> Stats:
 
 
 def _schemas(database: Database, inspector: sa.Inspector) -> list[str | None]:
-    # Where a schema is a database, its name differs from one server of the project to the next.
+    # If a schema is a database, its name can differ between the servers of a project.
     if database.abilities.schema_is_database:
         return [None]
     return [name for name in inspector.get_schema_names() if name != "information_schema"]

@@ -1,7 +1,7 @@
-"""The models of a project, those that are released and those of now: whether code still uses a table or a column.
+"""The deployed and the current models of a project: whether code still uses a table or a column.
 
-A drop or a rename passes only if the models that are deployed lacked the thing already. They are asked of the project's
-own env.py, as it was before the revision was written, in a process of its own.
+A drop or a rename is safe only if the deployed models no longer have the table or column. The project's own env.py, as
+it was before the revision, loads them in a separate process.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MODELS_SECONDS = 60
 
 
 class ModelsUnknown(Exception):
-    """The models cannot be had, for the reason that its text gives."""
+    """The models could not be loaded; its text has the reason."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The tables of models, with the columns of each; never none, which would say nothing of the code.
+    """The tables of models, with the columns of each; never empty, which would prove nothing.
 
     Args:
         tables: The columns by table; a schema of None is the default one.
@@ -41,10 +41,10 @@ class Models:
     tables: Mapping[Name, frozenset[str]]
 
     def use(self, table: Name, column: str | None) -> bool | None:
-        """Tell whether models use a table, or a column of it; None for a column of a table that no model has."""
+        """Return whether models use a table, or a column of it; None for a column of a table that no model has."""
         found = [columns for name, columns in self.tables.items() if _may_be_one(name, table)]
         if column is None or not found:
-            # A table that is in no model may be used by SQL alone: of its columns nothing is known.
+            # A table without a model can be used by SQL: its columns are not known.
             return bool(found) if column is None else None
         return any(column in columns for columns in found)
 
@@ -61,7 +61,7 @@ def models_of(target_metadata: Any) -> Models | None:
 def released_models(config: Config, commit: str) -> Models:
     """Return the models that a project had at a commit.
 
-    Steps: writes the files of the commit into a temporary folder, and runs env.py there in a new process, which may not
+    Steps: writes the files of the commit into a temporary folder, and runs env.py there in a new process, which cannot
     connect to a database. Neither the repository nor the project is changed.
 
     Raises:
@@ -74,18 +74,18 @@ def released_models(config: Config, commit: str) -> Models:
             repository.export(commit, Path(folder))
             return _models_in(config, repository.root.resolve(), Path(folder).resolve())
     except (NoRepository, ModelsUnknown, OSError) as error:
-        raise ModelsUnknown(f"The models of commit {commit[:10]} are not known: {error}") from error
+        raise ModelsUnknown(f"Could not load the models of commit {commit[:10]}: {error}") from error
 
 
 @dataclass
 class Released:
-    """What the released application uses, by the models of the commits before the revisions.
+    """The tables and columns of the deployed application, by the models of the commits before the revisions.
 
     Args:
         config: The configuration of the project.
         target_metadata: What env.py passes now.
         since: The branch or the commit that is deployed; by default the main branch.
-        remarks: Why nothing is known of the models, where it is so.
+        remarks: Why the models are not known, if so.
     """
 
     config: Config
@@ -95,9 +95,9 @@ class Released:
     _models: dict[str, Models | None] = field(default_factory=dict)
 
     def uses(self, file: str) -> Uses | None:
-        """Return what tells of a table or a column whether it is in use; None if nothing is known of the models."""
+        """Return a function that reports whether a table or column is in use; None if the models are not known."""
         now = models_of(self.target_metadata)
-        # Without models now there were hardly any before: neither git nor env.py is asked.
+        # Without current models there were hardly any before: git and env.py are not run.
         released = self._released(Path(file)) if now is not None else None
         return None if now is None or released is None else _either(released, now)
 
@@ -105,15 +105,15 @@ class Released:
         try:
             commit = self._commit_before(file.absolute())
         except NoRepository as error:
-            return self._unknown(f"The released models are not known: {error}")
+            return self._unknown(f"Could not load the deployed models: {error}")
         if commit is None:
-            return self._unknown("The released models are not known: no commit is older than the revision.")
+            return self._unknown("Could not load the deployed models: no commit is older than the revision.")
         if commit not in self._models:
             self._models[commit] = self._models_at(commit)
         return self._models[commit]
 
     def _commit_before(self, file: Path) -> str | None:
-        """Return where the branch left the deployed one; on that branch itself the commit before the file came."""
+        """Return the merge base with the deployed branch; on that branch itself, the commit before the file was added."""
         repository = Repository.around(file)
         base = repository.merge_base(self.since)
         return base if base is not None and base != repository.commit("HEAD") else repository.before(file)
@@ -141,7 +141,7 @@ def _either(released: Models, now: Models) -> Uses:
 
 
 def _may_be_one(first: Name, second: Name) -> bool:
-    """Tell whether two names may mean the same table; one without a schema may be in any."""
+    """Return whether two names can mean the same table; one without a schema can be in any."""
     return first.name == second.name and (first.schema is None or second.schema is None or first == second)
 
 
@@ -151,7 +151,7 @@ def _each(target_metadata: Any) -> Iterable[sa.MetaData]:
     return [one for one in (given if several else [given]) if isinstance(one, sa.MetaData)]
 
 
-# In a process of its own ----------------------------------------------------------------------------------------
+# In a separate process -------------------------------------------------------------------------------------------
 
 
 def _models_in(config: Config, root: Path, copy: Path) -> Models:

@@ -1,4 +1,4 @@
-"""Writes the models that env.py passes in a copy of the project: run as a process of its own, as ``models.py`` does."""
+"""Writes the models that env.py passes in a copy of the project: ``models.py`` runs it as a separate process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _config(given: dict[str, Any]) -> Config:
 
 
 def _import_from(root: Path, copy: Path) -> None:
-    """Have what is imported from the project come from its copy, also if it is installed as editable."""
+    """Import the project from its copy, even if it is installed as editable."""
     # `-m` puts the current folder first, which the command `alembic` does not.
     entries = [Path(os.path.abspath(entry)) for entry in sys.path[1:]]
     sys.path[:] = [str(_moved(entry, root, copy)) for entry in entries]
@@ -60,7 +60,7 @@ def _moved(path: Path, root: Path, copy: Path) -> Path:
 
 
 def _refuse(*_: Any) -> None:
-    raise RuntimeError("env.py connects to the database, also for --sql")
+    raise RuntimeError("env.py connects to the database even for --sql")
 
 
 if __name__ == "__main__":

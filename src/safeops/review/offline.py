@@ -47,21 +47,21 @@ OWN = frozenset(
         "literal_binds",
     )
 )
-"""The options of a command, or of its way of rendering SQL."""
+"""The options of a command, or of its ``--sql`` mode."""
 MOST_TIMES = 10
-"""How often env.py may run the revisions."""
+"""How often env.py can run the revisions."""
 log = logging.getLogger("safeops")
 
 
 class _Reached(BaseException):
-    """env.py has come to its revisions; it must not go on."""
+    """env.py has reached its revisions, and must stop."""
 
 
 def environment_of(config: Config) -> Environment:
-    """Return what env.py says, without a database.
+    """Return the environment of env.py, without a database.
 
-    It runs as for ``--sql``; or else as online, with connections that only record; or else as for ``--sql``, with a URL
-    that is assumed, since it may want one from where this process has none.
+    It runs as for ``--sql``; if that fails, as online, with connections that only record; if that fails, as for ``--sql``
+    with an assumed URL, because env.py can require one that this process does not have.
 
     Raises:
         SafeOpsError: It fails in each of these ways.
@@ -97,12 +97,12 @@ def _with_a_url(config: Config, script: ScriptDirectory) -> list[Environment]:
     url = sa.make_url(f"{kind}://assumed@127.0.0.1/assumed")
     with environment_variable(url), refusing_scripts():
         found = _each(config_for(config, url), script, as_sql=True)
-    remark = f"env.py needs a URL that it does not have here: {url.get_backend_name()} was assumed"
+    remark = f"env.py needs a URL that it does not have here: the review assumed {url.get_backend_name()}"
     return [replace(one, config=config, remark=remark) for one in found]
 
 
 def _each(config: Config, script: ScriptDirectory, *, as_sql: bool) -> list[Environment]:
-    """Return what env.py says each time that it runs the revisions."""
+    """Return the environment of each time that env.py runs the revisions."""
     found: list[Environment] = []
     while len(found) < MOST_TIMES:
         another = _described(config, script, len(found), as_sql)
@@ -120,7 +120,7 @@ def _described(config: Config, script: ScriptDirectory, skipped: int, as_sql: bo
     times = count()
 
     class Step:
-        """Takes the place of the revisions."""
+        """Replaces the revisions."""
 
         short_log = ""
 
@@ -161,19 +161,19 @@ def _recording_to_nowhere(engine: Any) -> Connection:
 
 def _unreadable(offline: Exception, online: Exception) -> SafeOpsError:
     return SafeOpsError(
-        f"env.py cannot be run without a database: {summary(online)}",
-        why=f"A review asks it for the database and the options of the migrations. In its offline way it failed too:"
+        f"env.py cannot run without a database: {summary(online)}",
+        why=f"A review runs env.py for the database and the options of the migrations. Its offline mode failed too:"
         f" {summary(offline)}",
-        remedy="Have it work as for --sql, which needs a URL and no server:",
+        remedy="Make this command work, which needs a URL and no server:",
         code="alembic upgrade head --sql",
     )
 
 
 def record_offline(environment: Environment, script: Script, schema: Schema) -> Recording:
-    """Return what a revision sends, with rows that are made up; see ``Rung.record``.
+    """Return what a revision sends, with made-up rows; see ``Rung.record``.
 
     Args:
-        environment: What env.py says.
+        environment: The environment of env.py.
         script: The revision.
         schema: What is known of the tables before it.
     """

@@ -1,4 +1,4 @@
-"""What a server says of itself where there is none."""
+"""Answers about the server itself, without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safeops.databases.ports import Port
 
 
 class PretendedServer(Port):
-    """What a server of a family says of itself."""
+    """The answers of a family's server about itself."""
 
     place = "safeops.review.pretended_{family}:PretendedServer"
     asked = "A review"
@@ -23,11 +23,11 @@ class PretendedServer(Port):
 
     @classmethod
     def for_dialect(cls, dialect: Any) -> Self:
-        """Return what the server of a dialect says of itself."""
+        """Return the answers of a dialect's server about itself."""
         return cls.of(database_for(dialect, None))
 
     def begins_again(self, driver: str) -> bool:
-        """Tell whether a driver begins a transaction by itself after a COMMIT that was sent as text."""
+        """Return whether a driver implicitly begins a transaction after a COMMIT that was sent as text."""
         return True
 
     def value_of(self, words: Sequence[str]) -> Any:
@@ -35,7 +35,7 @@ class PretendedServer(Port):
         return None
 
     def prepare(self, dialect: Any) -> None:
-        """Have a dialect know the server, as if it had connected."""
+        """Give a dialect the facts about the server, as if it had connected."""
         dialect.server_version_info = self.version
         dialect.default_schema_name = self.home
         dialect.default_isolation_level = self.isolation_level

@@ -1,4 +1,4 @@
-"""What a MySQL or MariaDB server says of itself where there is none."""
+"""Answers of MySQL and MariaDB about themselves, without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server says of itself where there is none."""
+"""Answers of PostgreSQL about itself, without a server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PretendedServer(pretended.PretendedServer):
     home = "public"
 
     def begins_again(self, driver: str) -> bool:
-        # The others only begin one after a commit() of their own.
+        # The others begin one only after their commit().
         return driver.startswith("psycopg") and driver != "psycopg2"
 
     def value_of(self, words: Sequence[str]) -> Any:

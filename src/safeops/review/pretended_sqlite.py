@@ -1,4 +1,4 @@
-"""What SQLite says of itself where there is no file."""
+"""Answers of SQLite about itself, without a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a revision against the live database: what it reads is read there, and what it writes is only recorded."""
+"""Runs a revision against the live database: its reads run there, its writes are only recorded."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from safeops.review.connection import Answer
 from safeops.review.runs import Environment, Rung
 
 MOST_ROWS = 2_500
-"""Rows of a query that a revision gets: as many as count for masses of rows, if it sends a statement for each."""
+"""The limit on the rows of a query: enough for a mass update, if the revision sends a statement for each."""
 ACTING = (
     *("PG_ADVISORY", "PG_TRY_ADVISORY", "PG_TERMINATE", "PG_CANCEL", "PG_SLEEP", "PG_RELOAD", "PG_ROTATE", "PG_NOTIFY"),
     *("PG_SWITCH", "PG_PROMOTE", "PG_LOGICAL", "PG_REPLICATION", "PG_CREATE", "PG_DROP", "PG_WAL", "PG_FILE", "LO_"),
     *("DBLINK", "SET_CONFIG", "GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "SLEEP", "BENCHMARK", "LOAD_EXTENSION"),
 )
-"""How the names of functions begin that do something even in a transaction that only reads."""
+"""Prefixes of functions that have an effect even in a read-only transaction."""
 
 
 def record_live(environment: Environment, database: Database, script: Script, schema: Schema) -> Recording:
     """Return what a revision sends when it reads the live database.
 
     Args:
-        environment: What env.py says.
+        environment: The environment of env.py.
         database: The live database, in a session that only reads.
         script: A revision that it has not had.
         schema: What exists before it.
@@ -51,11 +51,11 @@ def record_live(environment: Environment, database: Database, script: Script, sc
 
 
 class LiveAnswers:
-    """Answers what reads from the live database, and the rest, or what that refuses, with rows that are made up.
+    """Answers queries from the live database; other statements, and failed queries, with made-up rows.
 
     Args:
         connection: The connection to it, in a session that only reads.
-        made_up: What answers where it does not.
+        made_up: Answers the statements that do not run there.
     """
 
     def __init__(self, connection: Connection, made_up: MadeUpAnswers) -> None:
@@ -99,7 +99,7 @@ def _acts(sql: str) -> bool:
 
 
 def _limited(sql: str) -> str:
-    """Return a query that gives no more rows than a revision gets; others as they are."""
+    """Return a query with a limit on its rows; other statements unchanged."""
     words = words_of(sql)
     if words[:1] not in (("SELECT",), ("WITH",)) or "FROM" not in words or ";" in words[:-1]:
         return sql

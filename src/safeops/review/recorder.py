@@ -18,18 +18,18 @@ from safeops.judging.sent import Call, Event, HelperSent, Place, Sent, Unseen
 from safeops.policy import assurance
 
 MOST, LONGEST = 10_000, 20.0
-"""Statements of one revision, and seconds: whatever sends more is taken for a loop that does not end."""
+"""The limits of one revision, in statements and seconds: beyond them it counts as an endless loop."""
 NUMBER = re.compile(r"\d+")
 LIBRARIES = ("alembic", "sqlalchemy", "safeops", "contextlib", "importlib", "asyncio", "greenlet", "concurrent")
 
 
 class Endless(BaseException):
-    """A revision sends statements without an end; no ``except Exception`` of its own must catch that."""
+    """A revision sends statements indefinitely; its ``except Exception`` must not catch this."""
 
 
 @dataclass(frozen=True)
 class _Given:
-    """A call of ``op``: where it was written, and inside of which ``assured(...)``."""
+    """A call of ``op``: its place, and the ``assured(...)`` around it."""
 
     call: Call
     place: Place | None
@@ -42,7 +42,7 @@ class Recorder:
 
     Args:
         file: Its file, whose lines are the places of what it sends.
-        made_up: The numbers in the values that stand for what no database told, and those values that have none.
+        made_up: The numbers in made-up values, and made-up values without a number.
     """
 
     file: str
@@ -74,11 +74,11 @@ class Recorder:
         )
 
     def unseen(self, why: str, error: BaseException) -> Unseen:
-        """Return that something cannot be seen, at the line that raised an error."""
+        """Return an event without a known effect, at the line that raised an error."""
         return Unseen(why, self._place_of(error))
 
     def repeats(self, sql: str) -> int:
-        """Count how often the newest statement was sent from its line, whatever its numbers are."""
+        """Count how often the newest statement was sent from its line, with any numbers in it."""
         key = NUMBER.sub("0", sql), self.events[-1].place
         self._repeats[key] += 1
         return self._repeats[key]
@@ -99,7 +99,7 @@ class Recorder:
     def _has_made_up(self, text: str) -> bool:
         return any(int(number) in self.made_up for number in NUMBER.findall(text))
 
-    # Where ------------------------------------------------------------------------------------------------------
+    # Places -----------------------------------------------------------------------------------------------------
 
     def place(self) -> Place | None:
         """Return the line of the revision that runs; else that of the first function outside of all libraries."""

@@ -1,4 +1,4 @@
-"""What exists before a revision: what the revisions before it have made, each recorded once."""
+"""The schema before a revision, from the revisions before it, each recorded once."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Replay:
     """The schemas before the revisions of a project, of which each is recorded once, in the order of the history.
 
     Args:
-        environment: What env.py says.
+        environment: The environment of env.py.
         scripts: The revisions to review. Those before them are recorded too.
-        one_run: Whether one deploy runs them, so that a table that one makes is new for those that follow it.
+        one_run: Whether one deploy runs them: a table of one is then new for those that follow it.
     """
 
     def __init__(self, environment: Environment, scripts: Iterable[Script], *, one_run: bool = False) -> None:
@@ -45,7 +45,7 @@ class Replay:
                 self._after[script.revision] = before
 
     def _before(self, script: Script) -> Schema:
-        """Return a schema that nobody else changes."""
+        """Return a schema of the caller, which can change it."""
         found = [self._taken(parent) for parent in _alembic.parents(script)]
         schema = found[0] if found else Schema(home=self._effects.home)
         for other in found[1:]:

@@ -1,4 +1,4 @@
-"""The git repository of a project: where its branch left the main one, and its files as they were at a commit."""
+"""The git repository of a project: the merge base with the main branch, and its files at a commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIT_SECONDS = 60
 
 
 class NoRepository(Exception):
-    """git is missing, refuses the folder, or does not know what it is asked for."""
+    """git is missing, rejects the folder, or does not find the object."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Repository:
             return None
 
     def merge_base(self, ref: str | None = None) -> str | None:
-        """Return where HEAD left a branch, by default the main one; None if there is no such branch."""
+        """Return the merge base of HEAD and a branch, by default the main one; None if there is no such branch."""
         for branch in MAIN_BRANCHES if ref is None else (ref,):
             if self.commit(branch):
                 try:
@@ -70,7 +70,7 @@ class Repository:
         return {(self.root / name).resolve() for name in (*_changed_in(changed), *new) if name}
 
     def before(self, file: Path) -> str | None:
-        """Return the last commit of this branch without a file, whichever merge brought it; HEAD if it is not committed."""
+        """Return the last commit of this branch without a file, also before a merge; HEAD if it is not committed."""
         found = ("log", "--first-parent", "-m", "--no-renames", "--diff-filter=A", "--format=%H", "-1", "--", str(file))
         added = _git(self.root, *found)
         return self.commit(f"{added}^") if added else self.commit("HEAD")
@@ -80,7 +80,7 @@ class Repository:
         archive = folder / "archive.tar"
         _git(self.root, "archive", "--format=tar", f"--output={archive}", commit)
         with tarfile.open(archive) as files:
-            # The last releases of each Python refuse what leads out of the folder, if they are asked to.
+            # The latest releases of each Python reject paths outside of the folder, with this option.
             if hasattr(tarfile, "data_filter"):
                 files.extraction_filter = tarfile.data_filter
             files.extractall(folder)
@@ -106,7 +106,7 @@ def _git(folder: Path, *arguments: str) -> str:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=GIT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoRepository(f"git cannot be run: {error}") from error
+        raise NoRepository(f"could not run git: {error}") from error
     if done.returncode:
         raise NoRepository(done.stderr.strip() or f"git {arguments[0]} found nothing")
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""What a review found, a revision at a time, and what it exits with."""
+"""The result of a review by revision, and its exit status."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from safeops.judging.sent import Place
 from safeops.runner.revision_run import ATTENTION, DONE, PENDING, Result
 
 UNSEEN = "unseen"
-"""The rule of what nobody could see, and the rung on which nothing of a revision was seen."""
+"""The rule for unknown effects, and the rung on which nothing of a revision was seen."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finding that somebody has accepted.
+    """An accepted finding.
 
     Args:
         finding: What was found.
-        by: What accepts it: "comment", "assured" or "baseline".
-        reason: Why; empty in a baseline.
+        by: "comment", "assured" or "baseline".
+        reason: The reason; empty for a baseline.
     """
 
     finding: Finding
@@ -79,7 +79,7 @@ class Reviewed(Result):
     Args:
         revisions: The revisions that were reviewed, the oldest first.
         database: What they were judged for, as "PostgreSQL 18".
-        remarks: What is to be known of the review itself, as which rung could not be had.
+        remarks: Remarks about the review itself, such as a rung that was not available.
     """
 
     revisions: tuple[ReviewedRevision, ...]
@@ -106,7 +106,7 @@ class Reviewed(Result):
         }
 
     def count(self, verdict: str) -> int:
-        """Return how many findings have a verdict; what nobody could see does not count as unsafe."""
+        """Return how many findings have a verdict; unknown effects do not count as unsafe."""
         return sum(finding.verdict == verdict and finding.rule != UNSEEN for finding in self.findings)
 
     def summary(self) -> str:
@@ -175,7 +175,7 @@ def line_of(finding: Finding) -> int | None:
     return finding.place.line if finding.place is not None else None
 
 
-# Where it is ----------------------------------------------------------------------------------------------------
+# Places ---------------------------------------------------------------------------------------------------------
 
 
 def place_of(revision: ReviewedRevision, finding: Finding) -> Place:

@@ -37,17 +37,17 @@ from safeops.runner.revision_run import ending_on_signals
 
 @dataclass(frozen=True)
 class Asked:
-    """What a review may read, and what it takes for fine.
+    """What a review can read, and what it accepts.
 
     Args:
-        small_table: Tables with fewer rows may be locked for as long as it takes.
+        small_table: Long locks on tables with fewer rows are safe.
         url: The live database.
         scratch: Whether the revisions run on an empty copy.
         scratch_url: An empty database for that; None makes one on the project's own server.
         stats: The file with the numbers of rows, if there is one.
-        write_stats: Whether it is to be written.
+        write_stats: Whether to write it.
         baseline: The file of accepted findings.
-        write_baseline: Whether it is to be written.
+        write_baseline: Whether to write it.
     """
 
     small_table: int = SMALL_TABLE
@@ -80,29 +80,29 @@ def review(
     """Judge revisions before they are deployed: what they lock, for how long, what they break, and what to write instead.
 
     Steps: selects the revisions; runs ``upgrade()`` of each on a connection that records, and of those before it, to know
-    what exists; with ``url`` reads the live database; with ``scratch_url`` runs them on an empty copy, and asks the
-    server what each statement locked and did; judges each statement with the locks that its transaction holds; takes away
+    what exists; with ``url`` reads the live database; with ``scratch_url`` runs them on an empty copy, and
+    measures what each statement locked and did; judges each statement with the locks that its transaction holds; takes away
     what a comment, ``assured(...)`` or the baseline accepts. No table of the project's is changed.
 
     Args:
         config: The configuration of the project.
-        what: Revisions, ranges of them as ``"ae1027:head"``, or files. By default what is pending on the project's database;
-            if that cannot be reached, what the merge base with the main branch lacks.
-        since: A git ref or a revision: what has been added since.
-        all_revisions: All revisions, each on its own.
+        what: Revisions, ranges of them as ``"ae1027:head"``, or files. By default the pending ones of the project's
+            database; if that cannot be reached, those that the main branch does not have.
+        since: A git ref or a revision: those added since.
+        all_revisions: All revisions, each separately.
         url: The live database, which is only read: sizes, and what exists.
         scratch_url: An empty database of the project's kind, to run the revisions on.
         scratch: Run them on an empty database that is made on the project's own server, and dropped.
-        server_version: The version of the server as ``"15"``, for what no server is asked; by default the newest.
-        small_table: Tables with fewer rows may be locked for as long as it takes.
-        stats: A file with the numbers of rows; by default ``stats.json`` beside the configuration, if there is one.
+        server_version: The version of the server, such as ``"15"``, if none is queried; by default the newest.
+        small_table: Long locks on tables with fewer rows are safe.
+        stats: A file with the numbers of rows; by default ``stats.json`` next to the configuration, if there is one.
         write_stats: Write that file, from the database at ``url``.
-        fix: Write the safe call into the files, where one takes the place of another.
+        fix: Write the safe call into the files, if one call replaces one call.
         baseline: A file of findings to accept.
-        write_baseline: Write that file, so that it accepts everything that is unsafe now.
+        write_baseline: Write that file: it then accepts everything that is unsafe now.
 
     Returns:
-        The report. Its ``exit_status`` is 1 if something is unsafe, 2 if something could not be seen.
+        The report. Its ``exit_status`` is 1 if something is unsafe, 2 if an effect could not be determined.
 
     Raises:
         InvalidArgument: There is no such revision or file, or a file cannot be read.
@@ -128,7 +128,7 @@ def review(
 
 
 def _fixed(found: Reviewed, config: Config, url: str | None) -> tuple[bool, list[str]]:
-    """Rewrite the files that findings are about; tell whether any has changed, and which, and which stayed."""
+    """Rewrite the files of findings; return whether any has changed, and remarks about them."""
     try:
         from safeops.review.fixing import fixed_files
     except ImportError as error:
@@ -195,8 +195,8 @@ def _refuse_without_parser(database: Database) -> None:
 def _not_installed(error: ImportError) -> SafeOpsError:
     return SafeOpsError(
         f"A review needs {error.name}, which is not installed.",
-        why="It reads SQL and Python by parsers that most projects need at no other time.",
-        remedy="Install what a review needs:",
+        why="A review parses SQL and Python with packages that are not installed by default.",
+        remedy="Install the extra:",
         code="pip install 'alembic-safeops[review]'",
     )
 

@@ -34,7 +34,7 @@ from safeops.review.recorder import Endless, Recorder
 
 @dataclass(frozen=True)
 class Environment:
-    """What env.py says of its database.
+    """The environment of env.py: its database and its options.
 
     Args:
         config: The configuration of the project.
@@ -78,7 +78,7 @@ class Rung:
     """A rung of the ladder on which a revision runs.
 
     Args:
-        environment: What env.py says.
+        environment: The environment of env.py.
         seen: What the rung is called.
         answers: Gives what answers a run, from the answers that are made up; None for those alone.
         live: An inspector of the live database, if there is one.
@@ -142,7 +142,7 @@ class Rung:
         finally:
             with suppress(Exception):
                 connection.close()
-        # It went on, but what it does with an answer cannot be seen.
+        # It continued, but the use of the answer is not known.
         return _Run([*recorder.events, *map(Unseen, refused)], made_up.made_up)
 
     def _upgrade(self, script: Script, connection: Connection) -> None:
@@ -170,7 +170,7 @@ class _Run:
         was_made_up: Whether rows were made up for it.
         error: What it raised; None if it ended.
         failure: That it was not seen in full; None if it ended.
-        refuses_rows: Whether it raised an error of its own, as a revision does that finds duplicates.
+        refuses_rows: Whether its own code raised an error, as after finding duplicates.
     """
 
     events: list[Event]
@@ -182,7 +182,7 @@ class _Run:
 
 @contextmanager
 def _leading_to(own: Any) -> Iterator[None]:
-    """Have each engine that the block connects with record what it is sent, as ``own`` does."""
+    """Make each engine of the block record what it is sent, as ``own`` does."""
 
     def connect(engine: Any) -> Connection:
         is_ours = isinstance(engine.dialect, RecordingDialect)
@@ -193,13 +193,13 @@ def _leading_to(own: Any) -> Iterator[None]:
 
 
 def _failure(recorder: Recorder, error: BaseException) -> Unseen:
-    """Return that a revision ended early, so that what would follow cannot be seen."""
+    """Return an event for a revision that ended early: its later statements are not known."""
     said = str(error) if isinstance(error, Endless) else f"It raised {type(error).__name__}: {error}".rstrip(": ")
     return recorder.unseen(said, error)
 
 
 def _raises_itself(script: Script, error: BaseException) -> bool:
-    """Tell whether a line of the revision raises an error or exits, not something that it calls."""
+    """Return whether a line of the revision raises an error or exits, not something that it calls."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return last.filename == script.module.__file__ and (last.line or "").startswith(("raise", "assert", "sys.exit"))
 
@@ -225,7 +225,7 @@ def _once_for_all(events: Sequence[Event], several: Sequence[Event]) -> list[Eve
 
 
 def _has_list(sent: Sent) -> bool:
-    """Tell whether a value is a list: it takes more rows without being sent more often."""
+    """Return whether a value is a list: it takes more rows without being sent more often."""
     values = sent.parameters.values() if isinstance(sent.parameters, Mapping) else sent.parameters or ()
     return any(isinstance(value, (list, tuple)) for value in values)
 
@@ -259,7 +259,7 @@ def _in_one_count(events: Iterable[Event], ours: set[int]) -> Iterator[Event]:
 
 
 BEGINNING = 5
-"""The first words of a statement, which tell it from others on the same line, whatever values are in its text."""
+"""The first words of a statement, which identify it among those of the same line, without its values."""
 
 
 def _key(event: Event) -> tuple[Any, ...]:

@@ -147,7 +147,7 @@ def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
 
 
 def _is_refused(trace: Trace) -> bool:
-    """Tell whether the last thing that a revision did is a statement that any server would refuse."""
+    """Return whether the last thing that a revision did is a statement that any server would refuse."""
     last = trace.events[-1] if trace.events else None
     measured = last.measured if isinstance(last, Sent) else None
     return measured is not None and measured.error is not None and not measured.of_the_copy

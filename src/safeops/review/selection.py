@@ -22,7 +22,7 @@ from safeops.runner.environment import reach_existing
 from safeops.runner.revisions import no_such_revision, scripts_of, steps_between, unknown_revisions
 
 PATIENCE = 3.0
-"""Seconds to wait for a server that may not be there."""
+"""Seconds to wait for a server that might be down."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Selection:
     Args:
         scripts: The revisions, the oldest first.
         why: Which these are, as the end of a sentence.
-        one_run: Whether one deploy runs them, so that a table that one makes has no rows for those after it.
+        one_run: Whether one deploy runs them: a table of one then has no rows for those after it.
     """
 
     scripts: tuple[Script, ...]
@@ -51,7 +51,8 @@ def selected(
         since: A revision: those that follow it; or a ref of git: those whose files were added or changed since then.
         all_: All revisions.
 
-    Without any of these: what is pending on the database, if it can be reached; else what the main branch lacks; else all.
+    Without any of these: the pending ones of the database, if it can be reached; else those that the main branch does not
+    have; else all.
 
     Raises:
         InvalidArgument: There is no such revision, file or ref.
@@ -65,7 +66,7 @@ def selected(
     return _all(script) if all_ else _new(config, script)
 
 
-def _all(script: ScriptDirectory, why: str = "all there are") -> Selection:
+def _all(script: ScriptDirectory, why: str = "all revisions") -> Selection:
     return Selection(tuple(reversed(list(script.walk_revisions()))), why)
 
 
@@ -103,7 +104,7 @@ def _between(script: ScriptDirectory, lower: str, upper: str) -> list[Script]:
         found = [step.revision for step in steps_between(script, upper or "heads", before)]
     except CommandError as error:
         raise no_such_revision(f"There is no upgrade from {lower or 'base'} to {upper or 'heads'}", error) from error
-    return found or _nothing(f"No revision follows {lower or 'base'} on the way to {upper or 'heads'}.")
+    return found or _nothing(f"No revision is between {lower or 'base'} and {upper or 'heads'}.")
 
 
 def _of_file(script: ScriptDirectory, path: Path) -> Script:
@@ -169,7 +170,7 @@ def _new(config: Config, script: ScriptDirectory) -> Selection:
     except Exception as error:
         return _lacking(script, f"the database cannot be reached: {summary(error)}")
     if unknown := unknown_revisions(script, reached.current):
-        return _lacking(script, f"the database is at {', '.join(unknown)}, which no file has")
+        return _lacking(script, f"the database is at {', '.join(unknown)}, and no file has that revision")
     steps = steps_between(script, "heads", reached.current)
     return Selection(tuple(step.revision for step in steps), "pending on the database", one_run=True)
 
@@ -181,16 +182,16 @@ def _lacking(script: ScriptDirectory, why: str) -> Selection:
     if repository is not None and base is not None:
         with suppress(NoRepository):
             return _changed(script, repository, base, f"added or changed since {branch}, because {why}")
-    return _all(script, f"all there are, because {why}")
+    return _all(script, f"all revisions, because {why}")
 
 
 def not_waiting() -> AbstractContextManager[None]:
-    """Have connecting fail within moments where no server answers, for the block."""
+    """Let connecting fail within seconds in the block if no server answers."""
     return listening(Engine, "do_connect", _refuse_silent_server)
 
 
 def _refuse_silent_server(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-    """Raise if no server answers at an address within moments; drivers wait for minutes."""
+    """Raise if no server answers at an address within seconds; drivers wait for minutes."""
     host, port = options.get("host"), options.get("port")
     if isinstance(host, str) and host and not host.startswith("/") and str(port).isdigit():
         socket.create_connection((host, int(str(port))), timeout=PATIENCE).close()

@@ -1,4 +1,4 @@
-"""SQLite: whether the server takes a statement. Each one locks the whole file, so there is nothing to ask of tables."""
+"""SQLite: whether the server accepts a statement. Each one locks the whole file, so tables are not observed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safeops.review import tracing
 
 
 class Tracer(tracing.Tracer):
-    """Notes errors; truths tell the work."""
+    """Records errors; truths have the work."""
 
     def begin(self, sql: str, parameters: Any) -> object:
         driver: Any = self.database.connection.connection.driver_connection

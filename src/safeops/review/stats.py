@@ -1,4 +1,4 @@
-"""How many rows the tables of the live database have, committed beside the revisions: names and counts, no values."""
+"""The row counts of the live database, committed next to the revisions: names and counts, no values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stats:
 
 
 def stats_file(config: Config, given: str | Path | None = None) -> Path | None:
-    """Return the file to read: the one that is given, or ``stats.json`` beside the configuration if there is one."""
+    """Return the file to read: the one that is given, or ``stats.json`` next to the configuration if there is one."""
     if given is not None:
         return Path(given)
     found = default_file(config)
@@ -46,7 +46,7 @@ def stats_file(config: Config, given: str | Path | None = None) -> Path | None:
 
 
 def default_file(config: Config) -> Path:
-    """Return where the file is if nothing else is said."""
+    """Return the default path of the file."""
     return (Path(config.config_file_name).parent if config.config_file_name else Path()) / FILE
 
 
@@ -58,10 +58,10 @@ def read_stats(file: Path) -> Stats:
     except FileNotFoundError:
         problem = f"There is no file {file}."
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"{file} has no numbers of rows that safeops wrote: {type(error).__name__}."
+        problem = f"{file} is not a file of row counts from safeops: {type(error).__name__}."
     raise InvalidArgument(
         problem,
-        remedy="Have it written from the live database, which is only read:",
+        remedy="Write it from the live database, which is only read:",
         code=f"safeops review --url URL --stats {file} --write-stats",
     )
 

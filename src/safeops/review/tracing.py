@@ -1,4 +1,4 @@
-"""Listens to a revision that really runs: which statements it sends, and what the server did for each."""
+"""Observes a revision that really runs: its statements, and what the server did for each."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ IGNORED = ("safeops.review.", "safeops._alembic")
 
 
 def is_own(table: str) -> bool:
-    """Tell whether a table is one that Alembic or safeops keeps for itself."""
+    """Return whether a table is one that Alembic or safeops keeps for itself."""
     return table == VERSION_TABLE or table.startswith("safeops_")
 
 
 class Tracer(Port):
-    """Asks a server what a statement did."""
+    """Observes on a server what a statement did."""
 
     place = "safeops.review.{family}:Tracer"
     asked = "A review on a scratch copy"
 
     rolls_back = False
-    """Whether the server takes back what a revision did in a transaction that has not been committed."""
+    """Whether the server rolls back DDL in a transaction that has not been committed."""
 
     @abstractmethod
     def begin(self, sql: str, parameters: Any) -> Any:
         """Return what is there before a statement."""
 
     def is_done(self, before: Any) -> bool:
-        """Tell whether ``begin`` had to carry the statement out to learn what it does."""
+        """Return whether ``begin`` has already run the statement to observe it."""
         return False
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Tracer(Port):
         return Measured(error=summary(error), of_the_copy=self.is_of_the_copy(before, error))
 
     def is_of_the_copy(self, before: Any, error: BaseException) -> bool:
-        """Tell whether an error may come from the copy, which has no rows, and from its server.
+        """Return whether an error may come from the copy, which has no rows, and from its server.
 
         If no revision has made a table yet, those that one is missing are made by something else.
         """
@@ -137,7 +137,7 @@ class Trace:
 
     @property
     def is_undone(self) -> bool:
-        """Whether a rollback takes back all that was done."""
+        """Whether a rollback reverts everything."""
         sent = [event for event in self.events if isinstance(event, Sent)]
         # A query outside of any transaction may call a function that writes.
         ended = any(one.transaction is None or kind_of(one.sql) is Kind.TRANSACTION for one in sent)
@@ -147,7 +147,7 @@ class Trace:
 
     @contextmanager
     def ignoring(self) -> Iterator[None]:
-        """Take no statement of the block for one of the revision's."""
+        """Do not count statements of the block as statements of the revision."""
         self._is_ignoring = True
         try:
             yield
@@ -160,10 +160,10 @@ class Trace:
         raise Stopped
 
     def comes(self, connection: Connection) -> None:
-        """Do what there is to do before a statement of the revision."""
+        """Handle the beginning of a statement of the revision."""
 
     def came(self, connection: Connection) -> None:
-        """Do what there is to do after a statement of the revision."""
+        """Handle the end of a statement of the revision."""
 
     # Events -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Trace:
         if self._is_ignoring:
             return
         if self.stopped:
-            # The revision has caught it, and goes on.
+            # The revision has caught it, and continues.
             raise Stopped
         if _runs_in_helper(sys._getframe(1)):
             self.committed = True
@@ -246,7 +246,7 @@ class Trace:
 
 
 def _runs_in_helper(frame: FrameType | None) -> bool:
-    """Tell whether a helper of safeops is between the code that runs and the revision."""
+    """Return whether a helper of safeops is between the code that runs and the revision."""
     while frame is not None and frame.f_code is not traced.__code__:
         module = str(frame.f_globals.get("__name__", ""))
         if module.startswith("safeops.") and not module.startswith(IGNORED):

@@ -1,4 +1,4 @@
-"""Tries what a finding says to write instead: it runs on the scratch copy, and ends in the same schema."""
+"""Tests replacements: they run on the scratch copy, and end in the same schema."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ log = logging.getLogger("safeops")
 
 Written = tuple[Sent, Replacement]
 IMPORTS = "import safeops, sqlalchemy as sa\nfrom alembic import op"
-"""What a revision has imported, besides the names of safeops."""
+"""What a revision has imported, in addition to the names of safeops."""
 SHOWN = 10
 """Lines of a difference that are kept."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of code that was tried in the place of statements.
+    """The result of code that was run instead of statements.
 
     Args:
         error: What it raised; None if it ran.
@@ -82,7 +82,7 @@ class Trials:
         self._copy.close()
 
     def tried(self, one: Script, recording: Recording, written: Sequence[Written]) -> list[Trial | None]:
-        """Return what came of each replacement; None where it cannot be tried.
+        """Return the result of each replacement; None if it cannot be tested.
 
         The statements of one call of ``op``, and those of one line, are replaced together.
 
@@ -152,7 +152,7 @@ Step = Callable[[], object]
 
 
 def _code(recording: Recording, group: list[int], written: list[tuple[int, Replacement]]) -> list[Step] | None:
-    """Return what takes the place of some statements: those without a replacement of their own stay as they are."""
+    """Return the replacement of some statements; those without one stay unchanged."""
     steps: list[Step] = []
     texts: list[str] = []
     for place in group:
@@ -267,7 +267,7 @@ class _Replaced(Trace):
             self._undone = _schema(current_connection())
 
     def trial(self, original: _Original) -> Trial:
-        """Return what came of it."""
+        """Return the result."""
         if self._error is not None:
             return Trial(error=_said(self._error))
         return Trial(

@@ -1,4 +1,4 @@
-"""Tells of each replacement what came of it on a scratch copy; one that fails there is not shown."""
+"""Adds to each finding the result of its replacement on a scratch copy; a replacement that fails there is not shown."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def _told(finding: Finding, trial: Trial | None) -> Finding:
     if trial is None:
         return finding
     if trial.error is not None:
-        why = f"What would take its place was tried on the scratch copy, and failed: {trial.error}"
+        why = f"There is no tested replacement: the usual one failed on the scratch copy: {trial.error}"
         return finding.with_(replacement=None, replacement_downgrade=None, tried=FAILED, advice=why)
     if trial.is_same:
         return finding.with_(tried=SAME)
     lines = "; ".join(" ".join(line.split()) for line in trial.differences[:SHOWN])
-    # Where the author has to decide, the advice has said so.
-    advice = finding.advice or f"On the scratch copy the schema afterwards differs: {lines}"
+    # If the author must decide, the advice already states that.
+    advice = finding.advice or f"On the scratch copy, the replacement results in a different schema: {lines}"
     return finding.with_(tried=DIFFERS, advice=advice)

@@ -1,4 +1,4 @@
-"""The verdicts on one revision, of whichever rungs of the ladder have seen it."""
+"""The verdicts on one revision, from each rung of the ladder that has seen it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Verdicts:
 
     Args:
         database: The database that they are sent to, or its dialect alone.
-        small_table: Tables with fewer rows may be locked for as long as it takes.
+        small_table: Long locks on tables with fewer rows are safe.
         settings: The settings of the sessions that migrate.
     """
 
@@ -41,12 +41,12 @@ class Verdicts:
     settings: dict[str, str] = field(default_factory=dict)
 
     def of(self, recording: Recording, schema: Schema, uses: Uses | None = None) -> list[Finding]:
-        """Return what is to say of a recording; the schema is afterwards as the revision leaves it.
+        """Return the findings of a recording; the schema is afterwards as the revision leaves it.
 
         Args:
             recording: What the revision sends.
             schema: What exists before it.
-            uses: Tells whether released code uses a table or a column.
+            uses: Returns whether deployed code uses a table or a column.
         """
         judge = Judge(
             self.database,
@@ -67,12 +67,12 @@ def rung_of(recording: Recording) -> str:
 
 
 def is_complete(recording: Recording) -> bool:
-    """Tell whether a recording has all that the revision does."""
+    """Return whether a recording has all that the revision does."""
     return recording.error is None and not any(isinstance(event, Unseen) for event in recording.events)
 
 
 def with_rows(measured: Recording, exact: Sequence[Finding], wide: Sequence[Finding]) -> list[Finding]:
-    """Return what an empty copy has shown, and what happens only where there are rows.
+    """Return the findings of an empty copy, and those that need rows.
 
     Args:
         measured: What the copy was sent.
@@ -81,7 +81,7 @@ def with_rows(measured: Recording, exact: Sequence[Finding], wide: Sequence[Find
     """
     sent = {normalised(event.sql) for event in measured.events if isinstance(event, Sent)}
     judged = {normalised(finding.statement) for finding in exact}
-    # A loop that ends where no rows are left sends its statement once to an empty table.
+    # A loop that ends when no rows are left sends its statement once to an empty table.
     rows = [finding for finding in wide if finding.rule in OF_ROWS and normalised(finding.statement) not in judged]
     unsent = [finding for finding in wide if finding.sent is not None and normalised(finding.sent.sql) not in sent]
     return [*exact, *(one for one in wide if one.verdict != NOTE and (one in rows or one in unsent))]

@@ -29,12 +29,12 @@ _REBUILDING_OPTIONS = frozenset(
 _COPYING_OPTIONS = frozenset({"ORDER", "ENCRYPTED", "ENCRYPTION", "ENCRYPTION_KEY_ID", "UNION", "DATA", "CONNECTION"})
 EXISTS = "if exists"
 PRIMARY = "PRIMARY"
-"""The name of each primary key, whatever the statement calls it."""
+"""The name of each primary key; the server ignores the name in the statement."""
 _LOCAL_TABLESPACE = "it discards or replaces the files of the table, which cannot be used in the meantime"
 
 
 def alter_table(reader: Reader) -> Iterator[Operation]:
-    """What ``ALTER TABLE`` does; the reader stands after these words."""
+    """Return the operations of ``ALTER TABLE``; the reader is after these words."""
     asked = {EXISTS} if reader.accept("IF", "EXISTS") else set()
     table = reader.table()
     reader.accept("NOWAIT") or (reader.accept("WAIT") and reader.take())
@@ -49,7 +49,7 @@ def alter_table(reader: Reader) -> Iterator[Operation]:
 
 
 def _actions(words: list[Word]) -> Iterator[list[Word]]:
-    """Return the actions; a clause about partitions, and an option before it, may stand without a comma."""
+    """Return the actions; before a partition clause, and an option in front of it, the comma is optional."""
     for part in split(words, ","):
         place = next((at for at, word in enumerate(part) if word.key == "PARTITION" and _begins(part, at)), 0)
         yield from (piece for piece in (part[:place], part[place:]) if piece)
@@ -60,7 +60,7 @@ def _begins(part: list[Word], at: int) -> bool:
 
 
 def _asked(action: Reader) -> set[str]:
-    """Go past ALGORITHM and LOCK, and return what they ask for, as traits."""
+    """Consume ALGORITHM and LOCK, and return them as traits."""
     asked = set()
     while action.key() in ("ALGORITHM", "LOCK") and action.key(1) not in ("", ","):
         word = action.next().lower()
@@ -71,7 +71,7 @@ def _asked(action: Reader) -> set[str]:
 
 
 def _together(made: list[Operation]) -> list[Operation]:
-    """Tell of actions what another one of the same statement makes of them."""
+    """Return the actions with the traits that depend on other actions of the statement."""
     kinds = {each.kind for each in made}
     if op.ADD_PRIMARY_KEY not in kinds and not any(
         "primary key" in each.traits for each in made if each.kind == op.ADD_COLUMN
@@ -110,7 +110,7 @@ def _add(action: Reader) -> Iterator[Operation]:
 
 
 def _partitions(action: Reader) -> frozenset[str]:
-    """Adding a partition by a number spreads all rows anew; one for new values has no rows yet."""
+    """Adding a number of partitions redistributes all rows; a partition for new values has no rows yet."""
     return frozenset({"spreads rows"} if action.at("PARTITION", "PARTITIONS") else {"partition"})
 
 

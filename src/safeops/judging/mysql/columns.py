@@ -103,7 +103,7 @@ def typed(plain: str, size: str) -> str:
 
 
 def _attribute(reader: Reader, found: Definition) -> None:
-    """Go past one attribute of a column, and keep what it says; of what is unknown go past one word."""
+    """Consume one attribute of a column and record it; of an unknown one, consume one word."""
     word = reader.next()
     read = _READERS.get(word)
     if read is not None:

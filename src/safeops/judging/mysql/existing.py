@@ -1,4 +1,4 @@
-"""What exists makes of an operation: which change a MODIFY is, and what of the table makes it slower."""
+"""Traits that depend on the existing table: what a MODIFY really changes, and what makes it slower."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OFF = ("0", "off", "false")
 
 @dataclass(frozen=True)
 class Changes:
-    """What a product tells apart in the change of a column.
+    """Differences between the products in the change of a column.
 
     Args:
         short_lengths: Texts of at most so many bytes can grow to any length.
@@ -67,13 +67,13 @@ def traits_of_new_column(operation: Operation) -> Iterator[str]:
 
 
 def _has_zero_date(operation: Operation) -> bool:
-    """Tell whether existing rows would get the date 0000-00-00, which strict mode refuses."""
+    """Return whether existing rows would get the date 0000-00-00, which strict mode rejects."""
     plain = (operation.type or "").partition("(")[0]
     return plain in _ZERO_DATES and "not null" in operation.traits and "constant default" not in operation.traits
 
 
 def _differs_by_row(made: Definition) -> bool:
-    """Tell whether a default calls what gives each row another value, or names another column."""
+    """Return whether a default differs from row to row, or names another column."""
     words = made.default_words
     for place, word in enumerate(words):
         called = words[place + 1 : place + 2] and words[place + 1].key == "("
@@ -119,19 +119,19 @@ def _is_kept_as(old: str, new: str, product: Changes) -> bool:
 
 
 def _other_source(old: KnownColumn, new: Definition, product: Changes) -> bool:
-    """Tell whether values come from an expression or a counter that was not there, or come from one no more."""
+    """Return whether the change adds or removes an expression or a counter."""
     if "stored" in new.traits or ("virtual" in new.traits and not product.keeps_virtual):
         return True
     return old.default == "auto_increment" and "serial" not in new.traits and not product.keeps_counter
 
 
 def _keeps_length(old: int, new: int, product: Changes) -> bool:
-    """Tell whether the length of values is kept in as many bytes as before: one up to 255, else two."""
+    """Return whether the length of values is kept in as many bytes as before: one up to 255, else two."""
     return old > 255 or new <= 255 or old <= product.short_lengths
 
 
 def _other_charset(new: str | None, old: str | None) -> bool:
-    """Tell whether a character set is named that stores other bytes than that of the column."""
+    """Return whether a character set is named that stores other bytes than that of the column."""
     if new is None or old is None:
         return False
     names = [one.partition("_")[0].replace("utf8mb3", "utf8") for one in (old, new)]
@@ -164,13 +164,13 @@ def traits_of_column(table: KnownTable | None, name: str | None) -> Iterator[str
 
 
 def has_charset(table: KnownTable, charset: str) -> bool:
-    """Tell whether all texts of a table are known to be in a character set."""
+    """Return whether all texts of a table are known to be in a character set."""
     found = [column.collation for column in table.columns.values() if column.collation is not None]
     return table.complete and bool(found) and all(each.partition("_")[0] == charset.lower() for each in found)
 
 
 def is_in_key(table: KnownTable | None, name: str) -> bool:
-    """Tell whether a column is part of the primary key."""
+    """Return whether a column is part of the primary key."""
     constraints = table.constraints.values() if table is not None else []
     return any(name in each.columns for each in constraints if each.kind == "primary key")
 

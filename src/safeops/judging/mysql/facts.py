@@ -1,4 +1,4 @@
-"""What a live MariaDB or MySQL answers about its tables."""
+"""Facts about the tables of a live MariaDB or MySQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OF_INDEX = """SELECT DISTINCT TABLE_NAME FROM information_schema.STATISTICS
 
 
 class Facts(Port):
-    """Reads information_schema, and asks EXPLAIN how many rows a statement works on."""
+    """Reads information_schema, and estimates the rows of a statement with EXPLAIN."""
 
     def table(self, name: Name) -> KnownTable | None:
         found = self._rows(_TABLE, name)
@@ -63,18 +63,18 @@ class Facts(Port):
     def rows_of(self, sql: str, parameters: object) -> int | None:
         """Return how many rows the server expects to go through; each of them is locked by a statement that changes some.
 
-        A query in its place is explained: within a READ ONLY transaction both servers refuse to explain others.
+        It explains an equivalent query: in a READ ONLY transaction both servers refuse to explain other statements.
         """
         del parameters
         query = reading(sql, "mysql")
         if query is None:
             return None
-        # MySQL answers as a tree otherwise, which tells no numbers apart.
+        # By default MySQL returns a tree, which does not separate its numbers.
         how = "FORMAT=TRADITIONAL " if self.product == "MySQL" else ""
         try:
             read = self.database.connection.exec_driver_sql(f"EXPLAIN {how}{query}".replace("%", "%%"))
         except DBAPIError:
-            # A table of the revision's own is not there yet.
+            # A table that the revision creates does not exist yet.
             return None
         places = [place for place, name in enumerate(read.keys()) if name.lower() == "rows"]
         numbers = [row[places[0]] for row in read if places and row[places[0]] is not None]

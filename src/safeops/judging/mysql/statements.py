@@ -1,4 +1,4 @@
-"""What statements to MariaDB and MySQL do: those about rows by sqlglot's tree, all others by the words of its tokenizer."""
+"""Effects of statements to MariaDB and MySQL: of rows from sqlglot's tree, of all others from its tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safeops.judging.words import STRING, Reader, Word, split, words_of
 
 
 class _Tokenizer(MySQL.Tokenizer):
-    """Takes each statement apart: the parser's own keeps what it has no tree for as one text."""
+    """Reads each statement as tokens: sqlglot itself keeps a statement without a tree as one text."""
 
     COMMANDS: ClassVar = set()
 
@@ -144,7 +144,7 @@ def _create_index(reader: Reader, kind: str) -> Iterator[Operation]:
 
 
 def _asked(reader: Reader) -> set[str]:
-    """Return what ALGORITHM and LOCK at the end of a statement ask for, as traits."""
+    """Return ALGORITHM and LOCK at the end of a statement as traits."""
     asked = set()
     while reader:
         word = reader.next()

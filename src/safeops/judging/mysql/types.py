@@ -32,7 +32,7 @@ def width_of_character(collation: str | None) -> int:
 
 
 def lengthens(old: str, new: str) -> bool:
-    """Tell whether a type of variable length takes longer values than before, and is otherwise the same."""
+    """Return whether a type of variable length takes longer values than before, and is otherwise the same."""
     kind, _, size = old.partition("(")
     other, _, more = new.partition("(")
     if kind != other or kind not in ("varchar", "varbinary"):
@@ -47,7 +47,7 @@ def length_in_bytes(type_: str, collation: str | None) -> int:
 
 
 def appends(old: str, new: str) -> bool:
-    """Tell whether an ENUM or a SET gets values behind those that it has, stored in as many bytes."""
+    """Return whether an ENUM or a SET only gets values after the existing ones, stored in as many bytes."""
     kind, _, values = old.partition("(")
     other, _, more = new.partition("(")
     if kind != other or kind not in _LISTED or not more.startswith(values.rstrip(")")):

@@ -1,4 +1,4 @@
-"""How PostgreSQL's statements are judged: by its own parser, and by what was measured on its servers."""
+"""Judges PostgreSQL's statements with PostgreSQL's parser and truths measured on its servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class JudgedServer(Port):
     begins_by_itself: ClassVar[frozenset[str]] = frozenset({"psycopg", "psycopg_async"})
     _strengths: ClassVar[dict[str, int]] = locks_of(LOCKS)
 
-    # The parser is an optional dependency: what needs it is imported when it is asked for.
+    # The parser is an optional dependency: its users are imported on first use.
 
     def parse(self, sql: str) -> list[Operation]:
         from safeops.judging.postgresql.parser import operations

@@ -33,12 +33,12 @@ def rows_bound(where: Any, keys: Collection[str]) -> int | None:
 
 
 def is_by_key(where: Any, keys: Collection[str]) -> bool:
-    """Tell whether a condition compares a key with values, or with a parameter, so that an index finds the rows."""
+    """Return whether a condition compares a key with values or a parameter, so an index finds the rows."""
     return any(_names_key(part, keys) for part in conjuncts(where))
 
 
 def reads_an_end(query: Any, keys: Collection[str]) -> bool:
-    """Tell whether a query reads no more than the ends of a key's index: ``SELECT max(id)``, or ``ORDER BY id LIMIT 10``."""
+    """Return whether a query reads only the ends of a key's index: ``SELECT max(id)``, or ``ORDER BY id LIMIT 10``."""
     if not isinstance(query, ast.SelectStmt) or query.whereClause or query.groupClause or query.distinctClause:
         return False
     if number_of(query.limitCount) is not None and query.sortClause:
@@ -81,7 +81,7 @@ def _bound(part: Any, keys: Collection[str]) -> int | None:
 
 
 def _is_false(part: Any) -> bool:
-    """Tell whether a condition is FALSE, or compares two numbers that differ, as 1 = 0."""
+    """Return whether a condition is FALSE, or compares two numbers that differ, as 1 = 0."""
     if isinstance(part, ast.A_Const):
         return isinstance(part.val, ast.Boolean) and not part.val.boolval
     if not isinstance(part, ast.A_Expr) or words_of(part.name) != ["="]:
@@ -91,7 +91,7 @@ def _is_false(part: Any) -> bool:
 
 
 def _is_one_value(node: Any) -> bool:
-    """Tell whether an expression is one value for the whole statement: a constant, or a query of its own."""
+    """Return whether an expression is one value for the whole statement: a constant or a subquery."""
     return is_constant(node) or (isinstance(node, ast.SubLink) and node.subLinkType == SubLinkType.EXPR_SUBLINK)
 
 

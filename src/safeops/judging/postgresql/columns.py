@@ -27,7 +27,7 @@ from safeops.naming import Name
 
 
 def added_column(table: Name, column: Any) -> Operation:
-    """Return ADD COLUMN with what its text says of the column."""
+    """Return ADD COLUMN with the traits of its text."""
     own = {one.contype: one for one in column.constraints or ()}
     default = own[Kind.CONSTR_DEFAULT].raw_expr if Kind.CONSTR_DEFAULT in own else None
     referent = own[Kind.CONSTR_FOREIGN].pktable if Kind.CONSTR_FOREIGN in own else None
@@ -73,16 +73,16 @@ def _words_of(column: Any, own: dict[Any, Any], default: Any) -> set[str]:
     return words | default_words(default)
 
 
-def default_words(default: Any, ask: Callable[[str], bool | None] = lambda name: None) -> set[str]:
-    """Return whether a default is the same for every row; a function of which nothing is known may give each its own.
+def default_words(default: Any, volatile: Callable[[str], bool | None] = lambda name: None) -> set[str]:
+    """Return whether a default is the same for every row; an unknown function counts as volatile.
 
     Args:
         default: The expression.
-        ask: Tells of a function that is not built in whether it is volatile; None if nobody knows.
+        volatile: Returns whether a function that is not built in is volatile; None if that is not known.
     """
     if default is None or is_null(default):
         return set()
-    answers = [ask(str(one)) if (own := is_volatile(one)) is None else own for one in functions_in(default)]
+    answers = [volatile(str(one)) if (own := is_volatile(one)) is None else own for one in functions_in(default)]
     return {"constant default"} if all(answer is False for answer in answers) else {"volatile default"}
 
 
@@ -132,7 +132,7 @@ def _exclusion_columns(exclusions: Iterable[Any]) -> tuple[str, ...]:
 
 def _constraint_words(node: Any) -> set[str]:
     words = {"not valid"} if node.skip_validation else set()
-    # The parser calls a constraint of another kind "not enforced" too: it says nothing there.
+    # For other kinds of constraints the parser sets "not enforced" without a meaning.
     if node.contype in (Kind.CONSTR_CHECK, Kind.CONSTR_FOREIGN) and not node.is_enforced:
         words.add("not enforced")
     return words | ({"using index"} if node.indexname else set())
@@ -142,7 +142,7 @@ def _constraint_words(node: Any) -> set[str]:
 
 
 def is_using_itself(column: str, wanted: Any) -> bool:
-    """Tell whether USING is absent, or is the column itself, cast to its new type at most."""
+    """Return whether USING is absent, or is the column itself, cast to its new type at most."""
     using = wanted.raw_default
     if using is None:
         return True

@@ -1,4 +1,4 @@
-"""What exists, and the session, make of an operation: the traits that its text cannot show."""
+"""Traits that depend on the existing schema and the session, which the text of a statement cannot show."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def _words_of_table(table: KnownTable | None, schema: Schema) -> set[str]:
 
 
 def _uses(operation: Operation, values: set[str]) -> bool:
-    """Tell whether a statement contains one of these texts."""
+    """Return whether a statement contains one of these texts."""
     constants = (one.val for one in walk(operation.node) if isinstance(one, ast.A_Const))
     return any(isinstance(one, ast.String) and one.sval in values for one in constants)
 
 
 def _is_read(operation: Operation, table: KnownTable | None) -> bool:
-    """Tell whether a view reads what is to be dropped or to change its type."""
+    """Return whether a view reads the target of a drop or a change of type."""
     if table is None or operation.kind not in (op.DROP_COLUMN, op.CHANGE_TYPE, op.DROP_TABLE, op.DROP_VIEW):
         return False
     if operation.kind == op.DROP_COLUMN and "cascade" in operation.traits:
@@ -100,16 +100,16 @@ def _type_name(written: str | None) -> Name:
 
 
 def _with_asked_default(operation: Operation, schema: Schema) -> Operation:
-    """Ask what is known of functions that are not built in: whether they are volatile."""
+    """Return whether a function that is not built in is volatile."""
     if "volatile default" not in operation.traits:
         return operation
 
-    def ask(name: str) -> bool | None:
+    def volatile(name: str) -> bool | None:
         known = schema.function(name)
         return known.volatile if known is not None else None
 
     default = next(one.raw_expr for one in operation.node.constraints if one.contype == ConstrType.CONSTR_DEFAULT)
-    if "volatile default" in default_words(default, ask):
+    if "volatile default" in default_words(default, volatile):
         return operation
     return replace(operation, traits=(operation.traits - {"volatile default"}) | {"constant default"})
 
@@ -143,7 +143,7 @@ def _stays(old: str, new: str, schema: Schema, *, utc: bool) -> bool:
 
 
 def _consequences(operation: Operation, table: KnownTable, old: str, *, collation: bool) -> set[str]:
-    """Return what a change that leaves the rows as they are still has the server do."""
+    """Return the remaining work of the server for a change that leaves the rows unchanged."""
     column = operation.column or ""
     indexed = any(column in index.columns for index in table.indexes.values())
     timed = "timestamp" in old and "timestamp" in (operation.type or "") and not is_same(old, operation.type or "")
@@ -203,7 +203,7 @@ def _altered(operation: Operation, table: KnownTable | None, schema: Schema, ses
 
 def _create_index(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     words = {"already"} if table is not None and operation.name in table.indexes else set()
-    # Nobody leaves partitions out of a table that has none.
+    # ONLY has no meaning for a table without partitions.
     if "only" in operation.traits and (table is None or not table.complete):
         words.add("partitioned")
     return operation, words
@@ -216,7 +216,7 @@ def _create_table(operation: Operation, table: KnownTable | None, schema: Schema
 def _alter_type(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     namespace, _, name = (operation.name or "").rpartition(".")
     known = schema.type(Name(name, namespace or None))
-    # A type that the same run has made may be used with all its values at once.
+    # All values of a type that the same run created can be used at once.
     if "add value" in operation.traits and operation.expression is not None and not (known is not None and known.new):
         session.new_values.add(operation.expression)
     return operation, set()

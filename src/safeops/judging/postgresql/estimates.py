@@ -1,4 +1,4 @@
-"""What to ask a server, so that it tells how many rows a statement works on without running it."""
+"""Queries that estimate how many rows a statement works on, without running it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from safeops.naming import Name
 
 @dataclass(frozen=True)
 class Question:
-    """What to ask of a statement.
+    """Queries about one statement.
 
     Args:
         plan: The statement, to be planned; empty if a value of it is not known.
         whole: A query for all rows of its table; empty if there are several tables.
-        counted: A query that counts the rows that meet its condition; empty if only running it tells.
+        counted: A query that counts the rows that meet its condition; empty if only the statement itself shows that.
         table: The table of the condition.
         columns: The columns that the condition is about.
     """
@@ -36,12 +36,12 @@ _PLANNED = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.
 
 
 def question(sql: str) -> Question | None:
-    """Return what to ask of a text; None if it is not one statement that has a plan."""
+    """Return the queries about a text; None if it is not a single statement with a plan."""
     found = statements(sql)
     node: Any = found[0].node if len(found) == 1 else None
     if not isinstance(node, _PLANNED):
         return None
-    # The server plans no parameters, and of a value that nobody knows it would expect no row at all.
+    # The server cannot plan with parameters, and for an unknown value it would expect no rows.
     plan = "" if _has_unknown_values(node) else found[0].sql
     relation = _only_table(node)
     if relation is None:

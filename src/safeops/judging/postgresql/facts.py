@@ -1,7 +1,7 @@
-"""What a live PostgreSQL answers about its tables: from its catalogue, without a lock on a table, and by EXPLAIN.
+"""Facts about the tables of a live PostgreSQL: from its catalogue, without table locks, and from EXPLAIN.
 
-Whoever asks may be in the middle of a transaction. So each question has a savepoint of its own and waits for nothing for
-long; what it meets, a missing right or a lock of others, ends with the savepoint and counts as not known.
+The caller can be in the middle of a transaction, so each query runs in a separate savepoint with short timeouts. After an
+error (a missing privilege, a lock of another session) the savepoint is rolled back, and the fact counts as unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from safeops.judging.postgresql.estimates import Question
 
 PATIENCE = "SELECT set_config('lock_timeout', '100ms', true), set_config('statement_timeout', '1s', true)"
-"""How long a question may take."""
+"""The time limit of a query."""
 TABLE = """
 SELECT json_build_object(
   'name', c.relname, 'schema', nullif(n.nspname, current_schema()), 'kind', c.relkind, 'unlogged', c.relpersistence = 'u',
@@ -165,7 +165,7 @@ class Facts(Port):
         return self._planned(asked.plan) if asked.plan else whole
 
     def _has_statistics(self, asked: Question) -> bool:
-        """Tell whether the planner knows of the values of the columns that a condition is about."""
+        """Return whether the planner knows of the values of the columns that a condition is about."""
         sql = "SELECT count(DISTINCT s.attname) FROM pg_stats s JOIN pg_class c ON c.oid = to_regclass(:quoted)"
         sql += " JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = s.schemaname AND c.relname = s.tablename"
         sql += " WHERE s.attname = ANY (:columns)"
@@ -180,14 +180,14 @@ class Facts(Port):
         plan = json.loads(found[0][0]) if isinstance(found[0][0], str) else found[0][0]
         return _rows_in(plan[0]["Plan"])
 
-    # Asking ----------------------------------------------------------------------------------------------------------
+    # Queries ---------------------------------------------------------------------------------------------------------
 
     def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Return the rows of an answer; none if the server refuses the question or takes too long."""
+        """Return the rows of a query; none if the server rejects the query or takes too long."""
         return self._answer(sql, **parameters) or []
 
     def _answer(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]] | None:
-        """Return the rows of an answer; None if the server refuses the question or takes too long."""
+        """Return the rows of a query; None if the server rejects the query or takes too long."""
         try:
             with self._briefly():
                 return self.read(sql, **parameters)
@@ -196,7 +196,7 @@ class Facts(Port):
 
     @contextmanager
     def _briefly(self) -> Iterator[None]:
-        """Run the block in a savepoint, or where there is no transaction in one, and leave nothing of it."""
+        """Run the block in a savepoint, or in a transaction if there is none, and roll it back."""
         inside, name = self._is_in_transaction(), "safeops_asks"
         self.run(f"SAVEPOINT {name}" if inside else "BEGIN READ ONLY")
         try:
@@ -206,11 +206,11 @@ class Facts(Port):
             self.run(f"ROLLBACK TO SAVEPOINT {name}" if inside else "ROLLBACK")
 
     def _is_in_transaction(self) -> bool:
-        """Tell whether the session is in a transaction, or gets into one by its next statement."""
+        """Return whether the session is in a transaction, or gets into one by its next statement."""
         driven = self.database.connection.connection.dbapi_connection
         if not getattr(driven, "autocommit", False):
             return True
-        # In autocommit too somebody may have sent BEGIN.
+        # In autocommit, the revision can have sent BEGIN.
         return bool(getattr(getattr(driven, "info", None), "transaction_status", 0))
 
     def _quoted_type(self, name: Name) -> str:

@@ -1,4 +1,4 @@
-"""The functions that are built in: since when, and which give each row a value of its own."""
+"""The built-in functions: their first version, and whether they are volatile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Function:
 
 @cache
 def built_in() -> dict[str, Function]:
-    """Return the functions that PostgreSQL has of its own, by name, as its catalogue tells."""
+    """Return the built-in functions of PostgreSQL by name, from its catalogue."""
     text = (files(__package__) / "functions.txt").read_text()
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     return {name: Function("volatile" in words, _since(words)) for name, *words in lines}
@@ -30,10 +30,10 @@ def _since(words: list[str]) -> int:
 
 
 def is_known(name: Name) -> bool:
-    """Tell whether a function is built in."""
+    """Return whether a function is built in."""
     return name.schema is None and name.name in built_in()
 
 
 def is_volatile(name: Name) -> bool | None:
-    """Tell whether a built-in function gives each row a value of its own; None of a function that is not built in."""
+    """Return whether a built-in function is volatile; None for other functions."""
     return built_in()[name.name].volatile if is_known(name) else None

@@ -159,7 +159,7 @@ def text_of(node: Any) -> str | None:
 
 
 def is_constant(node: Any) -> bool:
-    """Tell whether an expression is a value that the text shows, or a parameter."""
+    """Return whether an expression is a value that the text shows, or a parameter."""
     if isinstance(node, ast.TypeCast):
         return is_constant(node.arg)
     if isinstance(node, ast.A_Expr) and node.lexpr is None:

@@ -56,7 +56,7 @@ def reindex(node: Any) -> Iterator[Operation]:
 
 
 EVERY_TABLE = Name("*")
-"""Stands for all tables that a statement finds by itself: VACUUM, REINDEX DATABASE, DROP OWNED."""
+"""All tables that a statement finds without naming them: VACUUM, REINDEX DATABASE, DROP OWNED."""
 
 
 def vacuum(node: Any) -> Iterator[Operation]:
@@ -244,7 +244,7 @@ def drop(node: Any) -> Iterator[Operation]:
             table = Name(parts[-2], parts[-3] if len(parts) > 2 else None)
             yield Operation(kind, table, parts[-1], traits=words | {_PARTS_OF_A_TABLE[what], "drop"}, node=node)
         elif what == "OBJECT_SCHEMA":
-            # Without CASCADE the server refuses a schema that holds anything.
+            # Without CASCADE the server drops empty schemas only.
             yield Operation(
                 kind if cascade else op.OTHER, Name("*", name.name), name.name, traits=words | {"schema"}, node=node
             )
@@ -253,7 +253,7 @@ def drop(node: Any) -> Iterator[Operation]:
         else:
             yield Operation(kind, name=str(name), traits=words, node=node)
             if kind == op.DROP_TYPE and cascade:
-                # With the type go the columns that have it.
+                # Columns of the type are dropped with it.
                 yield Operation(op.DROP_COLUMN, name=str(name), traits=words, node=node)
 
 

@@ -1,4 +1,4 @@
-"""What valid checks prove of a partition, so that attaching one scans nothing."""
+"""What valid checks prove about a partition: with such a proof, attaching it scans no rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def partition_words(operation: Operation, parent: KnownTable | None, schema: Sch
 
 
 def _lacks_index(part: KnownTable, parent: KnownTable) -> bool:
-    """Tell whether a table, all of which is known, has no index for one that its new parent has."""
+    """Return whether a completely known table lacks an index that its new parent has."""
     own = {index.columns for index in part.indexes.values() if index.valid}
     return part.complete and any(index.columns not in own for index in parent.indexes.values())
 
@@ -64,7 +64,7 @@ def _value(node: Any) -> Value | None:
 
 
 def _is_within(part: KnownTable, bounds: Range) -> bool:
-    """Tell whether valid checks of a table say that one column, which is not null, is within bounds."""
+    """Return whether valid checks of a table prove that a NOT NULL column is within bounds."""
     for column in {column for column, _, _ in comparisons(part)}:
         known = part.columns.get(column)
         required = (known is not None and known.nullable is False) or proves_not_null(part, column)
@@ -84,7 +84,7 @@ def _reaches(part: KnownTable, column: str, bounds: Range) -> bool:
 
 
 def _is_outside(default: KnownTable, bounds: Range) -> bool:
-    """Tell whether a valid check of the default partition leaves no room for rows within bounds."""
+    """Return whether a valid check of the default partition leaves no room for rows within bounds."""
     low, high = bounds
     for part in valid_checks(default):
         options = list(part.args or ()) if isinstance(part, ast.BoolExpr) and part.boolop == 1 else [part]

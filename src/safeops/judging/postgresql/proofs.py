@@ -15,19 +15,19 @@ expression = lru_cache(maxsize=512)(value_of)
 
 
 def valid_checks(table: KnownTable) -> list[Any]:
-    """Return the conditions that the valid checks of a table say of each row, those joined by AND one by one."""
+    """Return the conditions of the valid checks of a table, split at AND."""
     checks = [each for each in table.constraints.values() if each.kind == "check" and each.valid]
     return [part for each in checks for part in conjuncts(expression(each.expression))]
 
 
 def has_check(table: KnownTable, column: str) -> bool:
-    """Tell whether a check is about a column; one that is not valid is not verified again either."""
+    """Return whether a check is about a column; one that is not valid is not verified again either."""
     checks = [each for each in table.constraints.values() if each.kind == "check" and each.valid]
     return any(column in each.columns for each in checks)
 
 
 def proves_not_null(table: KnownTable, column: str) -> bool:
-    """Tell whether a valid check says that a column is not null, as PostgreSQL itself takes for a proof."""
+    """Return whether a valid check proves that a column is not null, by PostgreSQL's own criteria."""
     valid = [each for each in table.constraints.values() if each.kind == "not null" and each.valid]
     return any(column in each.columns for each in valid) or any(
         _says_not_null(part, column) for part in valid_checks(table)
@@ -48,5 +48,5 @@ def _says_not_null(part: Any, column: str) -> bool:
 
 
 def comparisons(table: KnownTable) -> list[tuple[str, str, Any]]:
-    """Return what the valid checks of a table say by comparing a column with one value."""
+    """Return the comparisons of a column with one value in the valid checks of a table."""
     return [found for part in valid_checks(table) if (found := comparison(part)) is not None]

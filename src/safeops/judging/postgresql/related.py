@@ -1,4 +1,4 @@
-"""Which tables an effect is on, beside the one that a statement is about."""
+"""The other tables that the effects of a statement are on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safeops.naming import Name
 def tables_of(on: str, operation: Operation, schema: Schema) -> list[Name]:
     """Return the tables that an effect is on."""
     if on in ("table", "index"):
-        # The planner locks each index of a table: whoever locks one keeps readers of the table waiting.
+        # The planner locks each index of a table: a lock on an index blocks readers of the table.
         return _each(operation.table, schema) if operation.table is not None else _unknown(operation)
     if on == "other":
         return [operation.other] if operation.other is not None else []
@@ -37,7 +37,7 @@ def _default_beside(table: KnownTable, operation: Operation, schema: Schema) -> 
 
 
 def _unknown(operation: Operation) -> list[Name]:
-    """Return an index in the place of its table, which nobody knows."""
+    """Return an index instead of its table, if that is unknown."""
     names_index = operation.kind in (op.REINDEX, op.DROP_INDEX, op.RENAME_INDEX)
     return [Name(operation.name)] if names_index and operation.name else []
 

@@ -31,7 +31,7 @@ _KEY = frozenset({"id", "ctid"})
 
 
 def select(node: Any) -> Iterator[Operation]:
-    """What a query does: it may lock rows, make a table, change a setting, or call a function that does anything."""
+    """Return the effects of a query: it can lock rows, create a table, change a setting, or call any function."""
     into = getattr(node, "intoClause", None)
     if into is not None:
         yield Operation(op.CREATE_TABLE, name_of(into.rel), traits=frozenset({"as select"}), node=node)
@@ -145,7 +145,7 @@ def lock(node: Any) -> Iterator[Operation]:
 
 
 def _around(node: Any) -> Iterator[Operation]:
-    """What WITH queries and functions of a statement do beside it."""
+    """Return the effects of the WITH queries and the functions of a statement."""
     for query in node.withClause.ctes if node.withClause is not None else ():
         inner = query.ctequery
         yield from _reads(inner, _named_queries(node)) if isinstance(inner, ast.SelectStmt) else _written(inner)
@@ -169,7 +169,7 @@ def _named_queries(node: Any) -> frozenset[str]:
 
 
 def _reads(node: Any, also: Collection[str] = ()) -> Iterator[Operation]:
-    """Return a SELECT for each table that a query reads, with what its own level says of it."""
+    """Return a SELECT for each table that a query reads, with the conditions of its level."""
     named = _named_queries(node) | frozenset(also)
     seen: set[Name] = set()
     for query in walk(node):
@@ -186,7 +186,7 @@ def _reads(node: Any, also: Collection[str] = ()) -> Iterator[Operation]:
 
 
 _NAMES_NO_SOURCE = (ast.IntoClause, ast.LockingClause, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
-"""Parts of a query that name tables which they do not read, or whose reads are told with what they change."""
+"""Parts of a query that name tables without reading them, or whose reads are part of a change."""
 
 
 def _tables_of(query: Any, named: Collection[str]) -> Iterator[Name]:
@@ -223,7 +223,7 @@ def _columns_of(relation: Any, query: Any) -> tuple[str, ...]:
 
 
 def _locks(query: Any, table: Name) -> bool:
-    """Tell whether a query locks the rows of a table: ``FOR UPDATE``, or ``FOR UPDATE OF`` that table or its alias."""
+    """Return whether a query locks the rows of a table: ``FOR UPDATE``, or ``FOR UPDATE OF`` that table or its alias."""
     for clause in query.lockingClause or ():
         if not clause.lockedRels:
             return True

@@ -16,7 +16,7 @@ _AFTER_OPERAND = ("IDENT", "ICONST", "FCONST", "SCONST", "PARAM", "ASCII_41", "A
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement of a text; ``node`` is None if it has a syntax error, which ``error`` tells."""
+    """A statement of a text; ``node`` is None if it has a syntax error; ``error`` is its message."""
 
     sql: str
     node: Any = None
@@ -53,7 +53,7 @@ def _parsed(sql: str) -> Statement:
 
 @dataclass(frozen=True)
 class Placeholder:
-    """Where a placeholder is in a text, and the name or the number of its value; None if it just follows the last one."""
+    """The position of a placeholder, and the name or number of its value; None if it is the next one."""
 
     start: int
     end: int
@@ -73,7 +73,7 @@ def replaced(sql: str, found: list[Placeholder], by: list[str]) -> str:
     """Return the text with others in the place of its placeholders."""
     pieces, end = [], 0
     for one, text in zip(found, by, strict=True):
-        # A space: two tokens that stood apart by the placeholder's own signs stay apart.
+        # The space keeps the tokens around the placeholder apart.
         pieces += [sql[end : one.start], f" {text} "]
         end = one.end
     return "".join([*pieces, sql[end:]])

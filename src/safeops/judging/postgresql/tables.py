@@ -163,7 +163,7 @@ def _attach(table: Name, command: Any) -> list[Operation]:
 
 def _detach(table: Name, command: Any) -> list[Operation]:
     finalize = command.subtype == AT.AT_DetachPartitionFinalize
-    words = {"finalize"} if finalize else {"concurrently"} if command.def_.concurrent else set()
+    words = {"FINALIZE"} if finalize else {"concurrently"} if command.def_.concurrent else set()
     other = name_of(command.def_.name)
     return [Operation(op.DETACH_PARTITION, table, other=other, traits=frozenset(words), node=command)]
 

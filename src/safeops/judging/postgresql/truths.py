@@ -169,7 +169,7 @@ PARTITIONS = (
     truth(op.ATTACH_PARTITION, on(SUE), on(AE, SCAN, "other"), on(AE, SCAN, "default partition"), rule="partition-scans",
           why="every row of the new partition is compared with its bounds"),
     truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="concurrently"),
-    truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="finalize", source=DOCUMENTED),
+    truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="FINALIZE", source=DOCUMENTED),
     truth(op.DETACH_PARTITION, on(AE), on(AE, CATALOGUE, "other"), on(AE, CATALOGUE, "default partition")),
 )
 REWRITES = (

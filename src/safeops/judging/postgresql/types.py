@@ -37,16 +37,16 @@ _TIMES = (_TIMESTAMP, _TIMESTAMPTZ, "time without time zone", "time with time zo
 
 
 def widens(old: str, new: str, *, utc: bool) -> bool:
-    """Tell whether each stored value of a type is one of another as it stands, so that no row is written anew.
+    """Return whether each stored value of a type is valid for another type, so no row is rewritten.
 
     Args:
-        old: The type so far.
-        new: The type that is wanted.
+        old: The existing type.
+        new: The new type.
         utc: Whether the time zone of the session is UTC, in which a timestamp means the same with and without a zone.
     """
     (base, modifiers, array), (wanted, wanted_modifiers, wanted_array) = _parts(old), _parts(new)
     if array or wanted_array:
-        # The elements of an array are always written anew.
+        # The elements of an array are always rewritten.
         return False
     if base == wanted:
         return _takes_more(base, modifiers, wanted_modifiers)
@@ -71,7 +71,7 @@ _BINARY_SAME = {
 
 
 def _takes_more(base: str, old: tuple[int, ...], new: tuple[int, ...]) -> bool:
-    """Tell whether the modifiers of a type let through what the old ones did, without changing it."""
+    """Return whether the modifiers of a type let through what the old ones did, without changing it."""
     if not new:
         # Without modifiers there is no limit; that of character and bit is then 1.
         return base not in ("character", "bit") or not old

@@ -1,7 +1,7 @@
 """The calls of safeops to write instead of a statement, made of the revision's own names and arguments.
 
-A statement of ``alembic.op`` brings Alembic's operation, with its arguments as the author gave them. Raw SQL is read as the
-call that it equals first, so that each replacement is made in one place:
+A statement of ``alembic.op`` brings Alembic's operation, with the author's arguments. Raw SQL is first read as the
+equivalent call, so each replacement is made in one place:
 
     columns.py      add, change, rename and drop a column
     generated.py    identities, computed columns, domains with rules

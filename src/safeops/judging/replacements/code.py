@@ -109,7 +109,7 @@ def name_code(name: Any, *, of_check: bool = False) -> Any:
 
 
 def options_code(options: dict[str, Any], database: Database) -> dict[str, Any]:
-    """Write the keywords of a call; those that say nothing are left out."""
+    """Write the keywords of a call, without those that have no effect."""
     return {key: _option(value, database) for key, value in options.items() if value is not None and value is not False}
 
 
@@ -130,7 +130,7 @@ def column_code(column: sa.Column[Any], database: Database, **changes: Any) -> C
     Args:
         column: The column.
         database: The database that its expressions are for.
-        changes: Keywords in place of its own; None leaves one out.
+        changes: Keywords that replace those of the column; None removes one.
     """
     return Code(
         call(

@@ -64,7 +64,7 @@ def _added(name: Name, column: sa.Column[Any], about: About) -> Replacement | No
 
 
 FILLED = frozenset({"volatile default", "identity", "serial", "stored"})
-"""What gives each row a value of its own, which is written in batches instead."""
+"""Traits of a default that differs from row to row: a backfill in batches replaces it."""
 
 
 def _key(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement | None:
@@ -81,7 +81,7 @@ def _key(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replace
 
 
 def _filled(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
-    """Return the calls after which new rows get the default, and the rows of before have got it in batches."""
+    """Return the calls that set the default for new rows, and fill existing rows in batches."""
     database, own = about.database, str(column.name)
     value, key = value_code(column.server_default, database), key_of(about, name)
     if not column.nullable:
@@ -125,7 +125,7 @@ _INITIAL: tuple[tuple[type[Any], str], ...] = (
 
 
 def initial_value(type_: Any) -> Code | None:
-    """Return a value that rows may be given where nobody has said one; None if there is none that is harmless."""
+    """Return a harmless value for existing rows, if the author gave none; None if there is none."""
     if isinstance(type_, sa.Enum):
         return constant_code(type_.enums[0]) if type_.enums else None
     if isinstance(type_, sa.String):
@@ -137,7 +137,7 @@ def initial_value(type_: Any) -> Code | None:
 
 
 def alter_column(altered: ops.AlterColumnOp, about: About) -> Replacement | None:
-    """Return the calls for all that a call changes, whichever of its statements a finding is about."""
+    """Return the calls for all changes of a call; a finding can be about any of its statements."""
     name = Name(altered.table_name, altered.schema)
     made = list(_changes(altered, name, about))
     if not made:
@@ -207,7 +207,7 @@ def _or_none(value: str | None) -> Any:
 
 
 def change_type(name: Name, column: str, type_: Any, altered: ops.AlterColumnOp, about: About) -> Replacement:
-    """Return the call that changes a type at once if no row is rewritten for it, else the phases."""
+    """Return the call that changes a type at once if that rewrites no row, else the phases."""
     old = _old_type(name, column, altered, about)
     if _is_brief(name, column, type_, old, about):
         code = call("alter_column_type", name.name, column, type_code(type_), schema=name.schema)
@@ -234,7 +234,7 @@ def _old_type(name: Name, column: str, altered: ops.AlterColumnOp, about: About)
 
 
 def _is_brief(name: Name, column: str, type_: Any, old: Any, about: About) -> bool:
-    """Tell whether the server changes the catalogue only, by the traits of the statement that Alembic sends."""
+    """Return whether the server changes the catalogue only, by the traits of the statement that Alembic sends."""
     traits = about.operation.traits
     if about.operation.kind != operations.CHANGE_TYPE:
         table, own = about.database.quoted_table(name), about.database.quoted(column)
@@ -252,7 +252,7 @@ def _conversion(column: str, type_: Any, old: Any, altered: ops.AlterColumnOp) -
     if using is not None and not _is_cast(using, column):
         return {"using": str(using)}
     if isinstance(type_, sa.DateTime) and isinstance(old, sa.DateTime) and type_.timezone != old.timezone:
-        # Else the time zone of each session that writes would decide.
+        # Otherwise the result would depend on the time zone of each session.
         return dict.fromkeys(("using", "reverse_using"), UTC.format(column))
     return {}
 
@@ -274,7 +274,7 @@ LAST = "change.{}()  # and of the one after that"
 
 
 def _is_cast(using: Any, column: str) -> bool:
-    """Tell whether a conversion only casts the column, as is done without it."""
+    """Return whether a conversion only casts the column, which is the default."""
     quoted = rf'"?{re.escape(column)}"?'
     return bool(re.fullmatch(rf"\s*(?:{quoted}\s*::.+|cast\s*\(\s*{quoted}\s+as\s+.+\))\s*", str(using), re.IGNORECASE))
 
@@ -305,7 +305,7 @@ CASCADE = (
 
 
 def drop_column(dropped: ops.DropColumnOp, about: About) -> Replacement:
-    """Return the call that drops a column and keeps its values, so that it can be restored."""
+    """Return the call that drops a column and archives its values."""
     name, own = Name(dropped.table_name, dropped.schema), str(dropped.column_name)
     if "cascade" in about.operation.traits:
         return Replacement("", note=CASCADE)

@@ -1,4 +1,4 @@
-"""What to write instead of a new column whose values the server makes: identities, expressions, domains with rules."""
+"""Replacements of new columns with values from the server: identities, expressions, domains with constraints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERIAL = "serial"
 
 
 def identity(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
-    """Return the calls that number the rows in batches, and then let the server go on numbering."""
+    """Return the calls that number the rows in batches, and then let the server number new rows."""
     own = RawSql.of(about.database).identity(name, column)
     if own is None:
         code = call("add_column_if_missing", name.name, column_code(column, about.database), schema=name.schema)

@@ -30,7 +30,7 @@ class Numbered:
 
 
 UNKNOWN = object()
-"""Stands for the value of a placeholder that is not known."""
+"""The unknown value of a placeholder."""
 
 
 def numbered(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None) -> Numbered:

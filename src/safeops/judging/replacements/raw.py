@@ -1,4 +1,4 @@
-"""Reads a statement of SQL as the call of ``alembic.op`` that it equals, so that one place says what to write instead."""
+"""Reads an SQL statement as the equivalent call of ``alembic.op``, for which there is a replacement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Made = ops.MigrateOperation | None
 
 
 class RawSql(Port):
-    """How the SQL of a family is read; by itself, as far as an operation tells in words that all families share."""
+    """Reads the SQL of a family; this class covers what all families share."""
 
     place = "safeops.judging.replacements.{family}:RawSql"
 
@@ -37,7 +37,7 @@ class RawSql(Port):
     def rows_of(self, about: About, sent: Sent, repeated: bool) -> Rows | None:
         """Return what an UPDATE or a DELETE does to which rows; None if too little is known.
 
-        Of one that is ``repeated`` with other values, what compares a key with them is no condition.
+        If it is ``repeated`` with other values, comparisons of a key with these values are not part of the condition.
         """
         return None
 
@@ -45,7 +45,7 @@ class RawSql(Port):
     """What the server itself calls a row by, for tables whose key is not known."""
 
     has_writable_views: ClassVar[bool] = True
-    """A view takes the place of a table, so that it can be used under two names."""
+    """A view can give a table a second name."""
 
     def deleted_batch(self, name: Name, key: str | None, condition: str | None) -> str:
         """Return the statement that deletes a batch of rows."""
@@ -66,7 +66,7 @@ class RawSql(Port):
         return type_of(known.base, self.database) if known else None
 
     def identity(self, name: Name, column: sa.Column[Any]) -> tuple[str, str, str] | None:
-        """Return how rows are numbered: SQL before, the default meanwhile, SQL after; None if a helper does it."""
+        """Return how rows are numbered: SQL before, the temporary default, SQL after; None if a helper does it."""
         return None
 
     def serial(self, name: Name, column: sa.Column[Any]) -> tuple[str, str, str] | None:
@@ -82,7 +82,7 @@ def executed(sql: str) -> str:
     return call("op.execute", Code(f'"""{sql}"""') if "\n" in sql else sql) if sql else ""
 
 
-# What operations of any family say ------------------------------------------------------------------------------
+# Operations of any family ---------------------------------------------------------------------------------------
 
 
 def _add_column(raw: RawSql, operation: Operation, name: Name) -> Made:
@@ -97,7 +97,7 @@ def _add_column(raw: RawSql, operation: Operation, name: Name) -> Made:
 
 
 _NOT_TOLD = {"identity", "serial", "stored", "virtual", "inline check", "inline references", "inline unique"}
-"""What a column may have that the words of an operation do not tell in full."""
+"""Traits of a column that an operation does not describe completely."""
 
 
 def _drop_column(raw: RawSql, operation: Operation, name: Name) -> Made:

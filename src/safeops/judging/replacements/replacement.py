@@ -23,10 +23,10 @@ class Replacement:
     anything else it imports itself.
 
     Args:
-        upgrade: The calls, one a line; empty if safeops has none, and ``note`` then says what to do.
+        upgrade: The calls, one a line; empty if safeops has none; ``note`` then has the advice.
         downgrade: The calls that undo them; empty if it is not known what was there before.
-        one_to_one: It is a single call that ends in the same schema, so that ``--fix`` may put it in place.
-        note: What the code does not say: another schema, several deploys, what only the author knows.
+        one_to_one: It is a single call with the same resulting schema, so ``--fix`` can insert it.
+        note: What the code does not show: another schema, several deploys, what only the author knows.
     """
 
     upgrade: str
@@ -87,7 +87,7 @@ def keys_of(about: About, name: Name) -> list[tuple[str, ...]] | None:
 
 
 def lacks_key(about: About, name: Name, column: str = "") -> bool:
-    """Tell whether a table is known to have no unique key of other columns, which batches and an archive need."""
+    """Return whether a table certainly has no unique key of other columns, which batches and an archive need."""
     keys = keys_of(about, name)
     return keys is not None and not any(column not in key for key in keys)
 

@@ -46,7 +46,7 @@ BATCH = 5_000
 
 
 def delete(sql: str) -> Replacement:
-    """Return a loop that deletes a batch at a time, each in a transaction of its own."""
+    """Return a loop that deletes in batches, each in a separate transaction."""
     return Replacement(
         lines(
             f"batch = {call('sa.text', escaped(sql))}",
@@ -61,5 +61,5 @@ def delete(sql: str) -> Replacement:
 
 
 def key_column(about: About, name: Name) -> str | None:
-    """Return the column that is a key of a table by itself, if one is known."""
+    """Return a single column that is a key of a table, if one is known."""
     return next((key[0] for key in keys_of(about, name) or () if len(key) == 1), None)

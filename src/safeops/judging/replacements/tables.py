@@ -16,7 +16,7 @@ from safeops.naming import Code, Name, call
 
 
 def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
-    """Return the call that drops a table and keeps it aside, so that it can be restored."""
+    """Return the call that drops a table and archives it."""
     if "cascade" in about.operation.traits:
         return Replacement("", note=CASCADE)
     given = {"schema": dropped.schema}

@@ -102,7 +102,7 @@ class _Statement:
 
 
 def _compares(part: Any, key: set[str]) -> bool:
-    """Tell whether a condition compares a column of the key with values."""
+    """Return whether a condition compares a column of the key with values."""
     others = [node for name, node in part.args.items() if name != "this" and isinstance(node, exp.Expression)]
     return (
         isinstance(part.this, exp.Column)

@@ -304,7 +304,7 @@ LOCKING = (
         catches="`LOCK TABLE`, and `LOCK TABLES` of MariaDB and MySQL, with a lock that blocks readers or writers.",
         why=(
             "Blocks reads or writes until the transaction ends (MariaDB, MySQL: until `UNLOCK TABLES`). Long work under"
-            " the lock is a finding of [held-lock](held-lock.md)."
+            " the lock is a finding of `held-lock`."
         ),
         instead=(
             "Leave it out: each helper takes the weakest lock that it needs, for milliseconds, with a lock timeout. To"

@@ -79,7 +79,7 @@ NOTES = (
         NOTE,
         catches="`# safeops: allow RULE -- reason` with an unknown name.",
         why="It accepts nothing.",
-        instead="Correct the name: [all rules](index.md).",
+        instead="Correct the name.",
     ),
     Rule(
         "allow-without-reason",

@@ -12,7 +12,7 @@ from safeops.judging.words import PLAIN, QUOTED, STRING, Reader
 _STARTS = frozenset(
     {"CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED", "AS"}
 )
-"""What begins a rule of a column; before it stands the type, whose words are free."""
+"""Words that begin a constraint of a column; before them is the type, which can have any words."""
 _CURRENT = frozenset({"CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"})
 
 

@@ -1,4 +1,4 @@
-"""What a live SQLite database answers about its tables."""
+"""Facts about the tables of a live SQLite database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 1_000_000
 
 
 class Facts(Port):
-    """Asks PRAGMA about tables, counts rows, and has EXPLAIN QUERY PLAN say whether an index finds them."""
+    """Reads PRAGMAs, counts rows, and looks for an index in EXPLAIN QUERY PLAN."""
 
     def table(self, name: Name) -> KnownTable | None:
         kinds = self.read(
@@ -41,13 +41,13 @@ class Facts(Port):
         return Name(found) if found else None
 
     def rows_of(self, sql: str, parameters: object) -> int | None:
-        """Return how many rows a statement goes through: all of the table unless an index finds those that it is about."""
+        """Return how many rows a statement reads: all of the table unless an index finds its rows."""
         del parameters
         query = reading(sql, "sqlite")
         try:
             return None if query is None else self._read_by(query)
         except DBAPIError:
-            # A table of the revision's own is not there yet.
+            # A table that the revision creates does not exist yet.
             return None
 
     def _read_by(self, query: str) -> int:

@@ -97,7 +97,7 @@ def _found(operation: Operation, schema: Schema) -> Operation:
 
 
 def _copied(table: Name, schema: Schema) -> bool:
-    """Tell whether batch mode has filled a copy of a table."""
+    """Return whether batch mode has filled a copy of a table."""
     copy = schema.tables.get(schema.key(replace(table, name=COPY + table.name)))
     return copy is not None and copy.new
 

@@ -1,4 +1,4 @@
-"""What statements to SQLite do: those about rows by sqlglot's tree, all others by the words of its tokenizer."""
+"""Effects of statements to SQLite: of rows from sqlglot's tree, of all others from its tokens."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from safeops.judging.words import Reader, Word, split, words_of
 from safeops.naming import Name
 
 COPY = "_alembic_tmp_"
-"""Begins the name of the table that Alembic's batch mode fills in the place of another."""
+"""The prefix of the table that Alembic's batch mode fills."""
 WHOLE_FILE = Name("sqlite_schema")
-"""Stands for all tables of the file."""
+"""All tables of the file."""
 
 
 class _Tokenizer(SQLite.Tokenizer):
-    """Takes each statement apart: the parser's own keeps what it has no tree for as one text."""
+    """Reads each statement as tokens: sqlglot itself keeps a statement without a tree as one text."""
 
     COMMANDS: ClassVar = set()
 
@@ -74,7 +74,7 @@ def _about_rows(reader: Reader) -> list[Operation]:
 
 
 def _batch(operation: Operation) -> Operation:
-    """Return the INSERT of batch mode as what it is: it writes all rows of another table anew."""
+    """Return the INSERT of batch mode as a rewrite of the original table."""
     table, source = operation.table, operation.other
     if operation.kind != op.INSERT or table is None or source is None or table.name != COPY + source.name:
         return operation

@@ -1,4 +1,4 @@
-"""Rewrites calls of ``alembic.op`` in a revision as those of safeops, where one call takes the place of one call.
+"""Rewrites calls of ``alembic.op`` in a revision as calls of safeops, if one call replaces one call.
 
 The author's own arguments, comments and formatting stay. What takes several calls, or a decision, is left to the author.
 """
@@ -24,7 +24,7 @@ def fixed(source: str, findings: Iterable[Finding]) -> str:
         source: Its text.
         findings: The findings of the revision, by their lines in this very text.
     """
-    # Loaded only where something is rewritten: it takes as long as a small review.
+    # Loaded only when needed: it takes as long as a small review.
     from safeops.review.fix.revision import Revision
 
     return Revision(source).rewritten(findings)
@@ -34,7 +34,7 @@ def write_fixes(findings: Iterable[Finding], applied: Collection[str] = ()) -> l
     """Rewrite the files that findings are about, and return those that have changed.
 
     Args:
-        findings: The findings that nobody has accepted.
+        findings: The findings that are not accepted.
         applied: The files of the revisions that the database has applied, which stay as they are.
     """
     untouched = {Path(file).resolve() for file in applied}
@@ -46,7 +46,7 @@ def write_fixes(findings: Iterable[Finding], applied: Collection[str] = ()) -> l
 
 
 def _write(file: Path, findings: list[Finding]) -> bool:
-    # Bytes, so that line ends stay as they are.
+    # Bytes keep the line ends.
     before = file.read_bytes().decode()
     after = fixed(before, findings)
     if after != before:

@@ -12,7 +12,7 @@ def name_of(argument: cst.Arg) -> str | None:
 
 
 def is_plain(call: cst.Call) -> bool:
-    """Tell whether all arguments of a call are written out, without stars."""
+    """Return whether all arguments of a call are written out, without stars."""
     return not any(argument.star for argument in call.args)
 
 

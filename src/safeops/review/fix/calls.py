@@ -45,12 +45,12 @@ CHANGES: dict[str, str] = {
     "set_server_default": "server_default",
     "alter_column_type": "type_",
 }
-"""The one keyword of ``op.alter_column`` that a helper stands for."""
+"""The keyword of ``op.alter_column`` that selects a helper."""
 KEPT = frozenset({"schema"})
 SETTLED = frozenset(
     {"if_exists", "if_not_exists", "postgresql_concurrently", "postgresql_not_valid", "inline_references"}
 )
-"""Keywords that the helpers settle themselves, or take under another name."""
+"""Keywords that the helpers set themselves, or that have another name there."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def in_common(wanted: list[Wanted]) -> Wanted | None:
 
 
 def as_helper(call: cst.Call, op_name: str, wanted: Wanted) -> cst.BaseExpression | None:
-    """Return a call of ``op`` as that of a helper; None if it says more than the helper can, or less."""
+    """Return a call of ``op`` as that of a helper; None if their arguments do not correspond."""
     if op_name == "execute":
         return wanted.code if _is_one_text(call) else None
     if wanted.helper not in HELPERS.get(op_name, ()) or not is_plain(call) or _is_guess(wanted):
@@ -124,7 +124,7 @@ def as_helper(call: cst.Call, op_name: str, wanted: Wanted) -> cst.BaseExpressio
 
 
 def _restored(call: cst.Call) -> cst.Call:
-    """Return the call that brings a table back, which needs none of its columns."""
+    """Return the call that restores a table, which needs none of its columns."""
     names = ("table_name", "schema")
     kept = [argument for place, argument in enumerate(call.args) if not place or name_of(argument) in names]
     plain = [argument.with_changes(comma=cst.MaybeSentinel.DEFAULT) for argument in kept]
@@ -134,7 +134,7 @@ def _restored(call: cst.Call) -> cst.Call:
 
 
 def _is_one_text(call: cst.Call) -> bool:
-    """Tell whether a call executes SQL that is written out in it."""
+    """Return whether a call executes SQL that is written out in it."""
     if len(call.args) != 1 or call.args[0].keyword is not None:
         return False
     value = call.args[0].value
@@ -144,7 +144,7 @@ def _is_one_text(call: cst.Call) -> bool:
 
 
 def _is_guess(wanted: Wanted) -> bool:
-    """Tell whether existing rows would get a value that only the author can choose."""
+    """Return whether existing rows would get a value that only the author can choose."""
     if wanted.helper != "add_required_column" or len(wanted.places) < 2:
         return False
     column = wanted.places[1]

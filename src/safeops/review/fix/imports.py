@@ -22,11 +22,11 @@ class Names:
         self.modules: set[str] = set()
         """The names under which ``alembic.op`` is known."""
         self.functions: dict[str, str] = {}
-        """Functions of ``alembic.op`` that are imported by themselves, by their names here."""
+        """Functions of ``alembic.op`` that are imported separately, by their names here."""
         self.taken: set[str] = set()
         """Names that mean something else than what safeops exports under them."""
         self.indirect = False
-        """The package is imported, so that it is ``alembic.op``."""
+        """The package is imported: calls are ``alembic.op``."""
         for node in m.findall(module, m.ImportFrom() | m.Import()):
             self._add(node)
         for node in m.findall(module, m.FunctionDef() | m.ClassDef() | m.AssignTarget(target=m.Name())):
@@ -142,7 +142,7 @@ def _inserted(module: cst.Module, names: Collection[str]) -> cst.Module:
 
 
 def _place(module: cst.Module) -> int:
-    """Return where the import of safeops belongs: behind those of alembic, else behind the last one at the top."""
+    """Return the place for the import of safeops: after those of alembic, else after the last one at the top."""
     imports = [place for place, line in enumerate(module.body) if _is_import(line)]
     from_before = [place for place in imports if _source(module.body[place]) in _BEFORE]
     if from_before:

@@ -37,7 +37,7 @@ _ABOUT = {
     "create_table": ("table_name",),
     "drop_table": ("table_name",),
 }
-"""The arguments that say what a call is about."""
+"""The arguments that name the target of a call."""
 _SETS = {"relax_not_null": "True", "enforce_not_null": "False"}
 
 
@@ -54,7 +54,7 @@ def inverse_of(upgrade: cst.Call, its_name: str, wanted: Wanted, downgrade: cst.
 
 
 def _about(call: cst.Call, name: str) -> tuple[str, ...] | None:
-    """Return what a call is about, as code; None if it does not say so plainly."""
+    """Return the target of a call, as code; None if it is not a plain value."""
     values = [given(call, PLACES.get(name, ()), argument) for argument in _ABOUT.get(name, ())]
     if not values or any(value is None for value in values):
         return None
@@ -62,7 +62,7 @@ def _about(call: cst.Call, name: str) -> tuple[str, ...] | None:
 
 
 def _code(value: cst.BaseExpression) -> str:
-    """Return a value as code, of a column its name, and of a string what it says."""
+    """Return a value as code, a column as its name, and a string as its text."""
     if (
         isinstance(value, cst.Call)
         and value.args
@@ -75,7 +75,7 @@ def _code(value: cst.BaseExpression) -> str:
 
 
 def _places(upgrade: cst.Call, its_name: str, helper: str) -> tuple[cst.BaseExpression, ...]:
-    """Return what a helper takes by place, where ``upgrade()`` tells what a call in ``downgrade()`` may lack."""
+    """Return the positional arguments of a helper; ``upgrade()`` supplies those that ``downgrade()`` lacks."""
     if helper != "drop_index_if_exists":
         return ()
     values = [given(upgrade, PLACES[its_name], name) for name in ("index_name", "table_name")]

@@ -63,14 +63,14 @@ class Revision:
         return sent is None or sent.call is None or sent.call.name == self.names.operation(call)
 
     def _wanted(self, findings: list[Finding]) -> Wanted | None:
-        """Return the one call that takes the place of another; None if findings want several."""
+        """Return the one call that replaces another; None if the findings need several."""
         texts = dict.fromkeys(finding.replacement for finding in findings if finding.replacement)
         found = [wanted_in(text) for text in texts]
         known = [one for one in found if one is not None]
         wanted = in_common(known) if known and len(known) == len(found) else None
         return None if wanted is None or wanted.helper in self.names.taken else wanted
 
-    # The way back -----------------------------------------------------------------------------------------------
+    # downgrade() ------------------------------------------------------------------------------------------------
 
     def _downgrades(
         self, upgrades: dict[cst.Call, tuple[Wanted, cst.BaseExpression]]
@@ -118,7 +118,7 @@ class _Rewriting(cst.CSTTransformer):
     def leave_With(
         self, original_node: cst.With, updated_node: cst.With
     ) -> cst.With | cst.FlattenSentinel[cst.BaseStatement]:
-        """Take an autocommit block away that is around helpers alone, which leave the transaction by themselves."""
+        """Take an autocommit block away that is around helpers alone, which leave the transaction themselves."""
         if not self._is_autocommit(original_node) or not isinstance(updated_node.body, cst.IndentedBlock):
             return updated_node
         if not all(map(self._is_rewritten, updated_node.body.body)):

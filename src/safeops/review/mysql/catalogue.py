@@ -12,7 +12,7 @@ TRIGGERS = """SELECT concat('trigger ', TRIGGER_NAME, ' on ', EVENT_OBJECT_TABLE
 
 
 class Catalogue(catalogue.Catalogue):
-    """Asks for each table; the counters of keys are no part of a schema."""
+    """Queries each table; counters of keys are not part of a schema."""
 
     def lines(self) -> list[str]:
         tables = [(name, kind) for name, kind in self.fetched("SHOW FULL TABLES") if not name.startswith("safeops_")]

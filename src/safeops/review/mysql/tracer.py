@@ -15,7 +15,7 @@ from safeops.review import tracing
 
 
 class Way(NamedTuple):
-    """A way to change a table: what is asked for, and the work that it comes to."""
+    """An algorithm and a lock to request, and the work that they imply."""
 
     algorithm: str
     lock: str
@@ -25,7 +25,7 @@ class Way(NamedTuple):
         return ", ".join(filter(None, (f"ALGORITHM={self.algorithm}", self.lock and f"LOCK={self.lock}")))
 
 
-# Each before the ones that hinder more. With INSTANT both servers refuse to be told a lock.
+# Least blocking first. With INSTANT both servers reject a LOCK clause.
 WAYS = (
     Way("INSTANT", "", CATALOGUE),
     Way("NOCOPY", "NONE", BUILD),
@@ -36,7 +36,7 @@ WAYS = (
     Way("COPY", "EXCLUSIVE", REWRITE),
 )
 SERVER_CHOOSES = frozenset({"ALGORITHM", "LOCK"})
-"""Words of a statement that names the way itself."""
+"""Words of a statement that already has an algorithm or a lock."""
 INDEXES = frozenset(
     {("CREATE", "INDEX"), ("CREATE", "UNIQUE"), ("CREATE", "FULLTEXT"), ("CREATE", "SPATIAL"), ("DROP", "INDEX")}
 )
@@ -44,9 +44,9 @@ Send = Callable[[str], None]
 
 
 def tried_way(send: Send, sql: str) -> Way | None:
-    """Change a table in the way that hinders least, and return it; None if none of them could be asked for.
+    """Change a table with the least blocking algorithm, and return that; None if none could be requested.
 
-    The server refuses at once a way that it does not have for a change, and then has changed nothing.
+    The server rejects an impossible algorithm at once, without changing anything.
 
     Args:
         send: Sends a statement, and raises if the server refuses it.
@@ -60,7 +60,7 @@ def tried_way(send: Send, sql: str) -> Way | None:
     for way in WAYS:
         asked = str(way).replace(",", "") if creates_index else f", {way}"
         with suppress(Exception):
-            # In a line of its own: the statement may end with a comment.
+            # On a separate line: the statement can end with a comment.
             send(f"{text}\n{asked}")
             return way._replace(work=BUILD) if creates_index and way.work == REWRITE else way
     return None
@@ -95,7 +95,7 @@ def changed_table(sql: str) -> Name | None:
 
 @dataclass
 class Change:
-    """A statement that is about to run, or that was tried and has run."""
+    """A statement before it runs, or after a successful request."""
 
     transaction: object
     table: Name | None = None
@@ -103,7 +103,7 @@ class Change:
 
 
 class Tracer(tracing.Tracer):
-    """Has the server say by which algorithm it changes a table, by asking for the better ones first."""
+    """Finds the algorithm of a change by requesting the least blocking one first."""
 
     def begin(self, sql: str, parameters: Any) -> Change:
         change = Change(None if self._is_autocommit() else "open")
@@ -150,6 +150,6 @@ class Tracer(tracing.Tracer):
 OF_THE_COPY = frozenset(
     (1044, 1045, 1142, 1143, 1227, 1048, 1062, 1216, 1217, 1264, 1366, 1406, 1451, 1452, 1524, 1644, 1205, 1213, 1114)
 )
-"""The numbers of errors that rows, rights or the machine may cause."""
+"""The numbers of errors that rows, privileges or the machine can cause."""
 MISSING = frozenset({1051, 1054, 1072, 1091, 1146, 1176})
-"""The numbers of errors about a table, a column or an index that there is not."""
+"""The numbers of errors about a missing table, column or index."""

@@ -10,7 +10,7 @@ DESCRIBED = """
         SELECT c.oid::regclass::text AS relation, c.* FROM pg_class c JOIN spaces n ON n.oid = relnamespace
          WHERE left(relname, 8) <> 'safeops_'
     ),
-    words (kind, name, said) AS (
+    words (kind, name, definition) AS (
         SELECT 'schema', nspname::text, row(nspowner::regrole, nspacl)::text FROM spaces
         UNION ALL
         SELECT 'relation', relation, row(relkind, relpersistence, relowner::regrole, relacl, reloptions, relreplident,
@@ -83,14 +83,14 @@ DESCRIBED = """
                defaclacl::text
           FROM pg_default_acl
     )
-    SELECT kind || ' ' || name || ': ' || said FROM words WHERE name NOT LIKE 'safeops\\_%' ORDER BY 1
+    SELECT kind || ' ' || name || ': ' || definition FROM words WHERE name NOT LIKE 'safeops\\_%' ORDER BY 1
 """
 
 
 class Catalogue(catalogue.Catalogue):
-    """Asks the system catalogue, inside the transaction that is open.
+    """Queries the system catalogue inside the open transaction.
 
-    The order of columns is left out, which no change keeps, and so are the notes that helpers leave in comments.
+    The order of columns is left out, because changes do not preserve it; so are the notes of helpers in comments.
     """
 
     def lines(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""PostgreSQL: databases made of an empty one that the user gave, and emptying it."""
+"""PostgreSQL: databases from an empty one of the user as the template, and emptying that one."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ RELATIONS = """SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_relation_
 HELD = """SELECT relation, mode, virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
   AND (locktype = 'virtualxid' OR (locktype = 'relation' AND granted))"""
 OUTSIDE = frozenset((word,) for word in ("VACUUM", "CALL", "COMMIT", "ROLLBACK", "END", "BEGIN", "START", "ABORT"))
-"""How a statement begins that the server refuses in a transaction, or that ends one."""
+"""First words of statements that the server rejects in a transaction, or that end one."""
 OPAQUE = frozenset({"DO", "CALL", "EXECUTE"})
 HIDDEN = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
 OF_THE_COPY = re.compile(r"22...|23...|42501|53...|55P03|57...|58...|P0...")
-"""The codes of errors that rows, rights or the machine may cause: a copy without rows may differ."""
+"""The codes of errors that rows, privileges or the machine can cause: a copy without rows can differ."""
 MISSING = frozenset({"42P01", "42703", "42704", "3F000", "42883"})
-"""The codes of errors about a table, a column, a type, a schema or a function that there is not."""
+"""The codes of errors about a missing table, column, type, schema or function."""
 LACKING = re.compile(r"\b(role|tablespace|extension)\b", re.IGNORECASE)
 
 
@@ -72,7 +72,7 @@ class State:
 
 
 class Tracer(tracing.Tracer):
-    """Asks on the same session, inside the same transaction."""
+    """Queries on the same session, inside the same transaction."""
 
     rolls_back = True
     _old: frozenset[int] | None = None
@@ -145,9 +145,9 @@ class Tracer(tracing.Tracer):
         return next((virtual for _, _, virtual in self._send(HELD)), None)
 
     def _send(self, sql: str) -> Sequence[Sequence[Any]]:
-        """Send a statement past SQLAlchemy, so that nobody who listens takes it for the revision's."""
+        """Send a statement without SQLAlchemy, whose listeners would count it as one of the revision."""
         with closing(self.database.connection.connection.cursor()) as cursor:
-            # A text that comes again is prepared by psycopg, and what has been prepared holds a snapshot until the next
+            # psycopg prepares a repeated text, and a prepared statement holds a snapshot until the next
             # statement: a concurrent build of another session would wait for it.
             cursor.execute(f"{sql} -- {next(_numbers)}")
             return list(cursor.fetchall()) if cursor.description else []
@@ -206,13 +206,13 @@ def _scans(oid: int, before: State, after: State) -> int:
 
 
 def _is_built(oid: int, index: Relation, before: State) -> bool:
-    """Tell whether an index has a new file: a change of type may give its file to an index that takes its place."""
+    """Return whether an index has a new file: a change of type may give its file to an index that takes its place."""
     files = {relation.file for relation in before.relations.values() if relation.table == index.table}
     return index.kind == "i" and index.table != oid and index.file not in files
 
 
 def _weak_work(lock: str, oid: int, before: State, after: State) -> str:
-    """Return the work under a lock that lets others go on: for code that no parser sees, whether it may write all rows."""
+    """Return the work under a weak lock: whether opaque code might write all rows."""
     hidden = before.words[:1] and (
         before.words[0] in OPAQUE or (before.words[0] == "SELECT" and "FOR" not in before.words)
     )

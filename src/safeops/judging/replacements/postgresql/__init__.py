@@ -1,4 +1,4 @@
-"""Reads all that a statement of PostgreSQL says, by its own parser, as the call of ``alembic.op`` that it equals."""
+"""Reads a statement of PostgreSQL, with PostgreSQL's parser, as the equivalent call of ``alembic.op``."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RawSql(raw.RawSql):
         return self._using_index(statement, operation)
 
     def _drop_index(self, operation: Operation) -> Replacement:
-        """Return the statement that drops an index whose table nobody knows."""
+        """Return the statement that drops an index of an unknown table."""
         index = self.database.quoted_table(Name(operation.name or "", getattr(operation.table, "schema", None)))
         drop = executed(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
         return Replacement(

@@ -36,7 +36,7 @@ class Command:
     made: ops.MigrateOperation
 
     def is_of(self, operation: Operation) -> bool:
-        """Tell whether an operation is what this command does."""
+        """Return whether an operation is what this command does."""
         same_table = self.table is None or operation.table is None or self.table.name == operation.table.name
         named = {operation.column, operation.name} - {None}
         return self.kind == operation.kind and same_table and (not named or self.own is None or self.own in named)
@@ -124,7 +124,7 @@ def _collated(type_: Any, clause: Any) -> Any:
 
 
 def _column(definition: Any, raw: Any) -> sa.Column[Any] | None:
-    """Return a column as the text defines it; None if it has a part that no ``sa.Column`` says."""
+    """Return a column as the text defines it; None if ``sa.Column`` cannot express it."""
     counted = _SERIALS.get(text(definition.typeName))
     type_ = counted or raw.type_named(text(definition.typeName))
     parts: list[Any] = []
@@ -145,7 +145,7 @@ _SERIALS = {
 
 
 def _settled(constraints: Any) -> list[Any]:
-    """Return the constraints of a column; when they are checked follows each as a constraint of its own."""
+    """Return the constraints of a column; their deferrability follows each as a separate node."""
     settled: list[Any] = []
     for constraint in constraints:
         match constraint.contype:
@@ -245,7 +245,7 @@ def _constraint(added: Any, name: Name) -> Iterator[Command]:
 
 
 def _joined(name: Name, columns: list[str], suffix: str) -> str:
-    """Return the name that the server gives to a constraint without one; a check of several columns has none of theirs."""
+    """Return the name that the server gives to a constraint without one; for a check of several columns without a column."""
     return "_".join([name.name, *(columns if len(columns) == 1 or suffix != "check" else []), suffix])
 
 

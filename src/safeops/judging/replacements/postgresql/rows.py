@@ -25,7 +25,7 @@ def of(parsed: Parsed, about: About, repeated: bool) -> Rows | None:
 
 
 def _is_batch(where: Any, key: set[str]) -> bool:
-    """Tell whether a condition takes a range of the key between two placeholders, as a loop over batches does."""
+    """Return whether a condition takes a range of the key between two placeholders, as a loop over batches does."""
     ranges = [part for part in _parts(where) if _is_range(part) and part.lexpr.fields[-1].sval in key]
     signs = {part.name[0].sval for part in ranges}
     return "BETWEEN" in signs or {"<", ">"} <= {sign[0] for sign in signs}
@@ -68,7 +68,7 @@ def _with(clause: Any) -> str:
 
 
 def _writes(clause: Any) -> bool:
-    """Tell whether a WITH changes rows itself."""
+    """Return whether a WITH changes rows itself."""
     return not all(isinstance(one.ctequery, ast.SelectStmt) for one in clause.ctes)
 
 
@@ -92,7 +92,7 @@ def value_of(node: Any) -> Any:
 
 
 def _parts(where: Any) -> list[Any]:
-    """Return the conditions that all have to hold."""
+    """Return the conditions that must all hold."""
     if isinstance(where, ast.BoolExpr) and where.boolop == enums.BoolExprType.AND_EXPR:
         return [inner for part in where.args or () for inner in _parts(part)]
     return [] if where is None else [where]
@@ -105,7 +105,7 @@ def _joined(parts: list[Any]) -> Any:
 
 
 def _is_range(part: Any) -> bool:
-    """Tell whether a condition compares a column with values that each round of a loop gives."""
+    """Return whether a condition compares a column with values that each round of a loop gives."""
     if not isinstance(part, ast.A_Expr) or not isinstance(part.lexpr, ast.ColumnRef):
         return False
     right = part.rexpr if isinstance(part.rexpr, tuple) else (part.rexpr,)
@@ -117,7 +117,7 @@ def _names_one_row(part: Any) -> bool:
 
 
 def _varies(node: Any) -> bool:
-    """Tell whether a value is a placeholder, which a loop may fill differently each time."""
+    """Return whether a value is a placeholder, which a loop may fill differently each time."""
     while isinstance(node, ast.TypeCast):
         node = node.arg
     return isinstance(node, ast.ParamRef)
