@@ -161,7 +161,7 @@ def _words(code: str) -> str:
 
 def test_a_reviewer_reads_what_it_does_and_which_command_comes_next(project: Revisions) -> None:
     document = project.pattern("rename-column", table="users", old="name", new="full_name").read_text()
-    assert "What: Adds users.full_name beside name, filled and in step.\n" in document
+    assert "What: Adds users.full_name next to name, filled and in sync.\n" in document
     assert "Phase: 1 of 2, expand. Then deploy the application that uses full_name alone." in document
     assert "Roll back: alembic downgrade -1 drops users.full_name; name has every write.\n" in document
     (line,) = [line for line in document.splitlines() if line.startswith("    alembic ")]

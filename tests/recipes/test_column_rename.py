@@ -213,7 +213,7 @@ def test_an_interrupted_expand_is_missing(database, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         migrate(database, lambda: RENAME.expand(batch_size=1, progress=stop))
-    with pytest.raises(PhaseMissing, match="in step"):
+    with pytest.raises(PhaseMissing, match="in sync"):
         migrate(database, contract)
     assert migrate(database, expand) is True
     assert migrate(database, contract) is True

@@ -134,7 +134,7 @@ def test_a_column_that_was_dropped_by_hand(database):
     migrate(database, RENAME.expand)
     database.execute("ALTER TABLE users DROP COLUMN full_name")
     for phase in (RENAME.expand, RENAME.contract):
-        with pytest.raises(PhaseMissing, match=r"(?s)by hand.*undo_expand\(\)"):
+        with pytest.raises(PhaseMissing, match=r"(?s)manually.*undo_expand\(\)"):
             migrate(database, phase)
     assert migrate(database, RENAME.undo_expand) is True
     database.execute("INSERT INTO users VALUES (2, 'b')")

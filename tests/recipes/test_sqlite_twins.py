@@ -405,7 +405,7 @@ def test_what_cannot_be_is_refused_untouched(database, table, error):
 
 def test_a_change_of_case_alone_is_refused(database):
     prepared(database, [TABLES["plain"]])
-    with pytest.raises(UnsafeOperation, match="one name to SQLite"):
+    with pytest.raises(UnsafeOperation, match="are one name: SQLite"):
         migrate(database, ColumnRename("t", "old", "Old").expand)
 
 

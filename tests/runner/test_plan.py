@@ -616,7 +616,7 @@ def test_each_pending_phase_shows_its_own_steps(database: Database, tmp_path: Pa
     _, switch, contract, _, dropped = told()
     for ahead in (True, False):
         said = "would run after TypeChange.expand of revision r0: would" if ahead else "would"
-        assert switch.detail.startswith(f"{said} exchange the names of t.b and its hidden column, so that it has ")
+        assert switch.detail.startswith(f"{said} exchange the names of t.b and its hidden column: it now has ")
         assert contract.detail.startswith(f"{said} drop the hidden column of t.b with the values of the old type")
         assert contract.loses and not switch.loses and not dropped.loses
         assert all(one.locks and one.blocks for one in (switch, contract, dropped))

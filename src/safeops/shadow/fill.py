@@ -1,4 +1,4 @@
-"""The fill of a shadow column, as a backfill of its own."""
+"""The fill of a shadow column, as a backfill."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from safeops.naming import Name, fitting
 from safeops.shadow.port import ShadowColumns
 
 ROUNDS = 4
-"""How often rows are filled that are found without a value afterwards: their keys moved in the meantime."""
+"""How often rows without a value are filled again: their keys moved during the scan."""
 OPTIONS = Keywords(("key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress"))
 
 
@@ -34,11 +34,11 @@ class Fill:
     Args:
         pair: The pair.
         table: The table, as its author calls it.
-        name: What its progress is kept under.
-        value: What a row's shadow column becomes, as SQL.
+        name: The name of its progress.
+        value: The value of a row's shadow column, as SQL.
         unfilled: The condition of the rows that have no value yet.
         options: The other options of ``backfill``.
-        is_finished: It has finished before.
+        is_finished: It was finished before.
     """
 
     pair: Pair
@@ -57,16 +57,16 @@ class Fill:
         return cls(pair, table, *texts, options, progress is not None and progress.is_finished)
 
     def run(self) -> bool:
-        """Fill, and once more the rows that were missed: their keys moved, or their partition was attached since.
+        """Fill, then fill rows that were missed: their keys moved, or their partition was attached since.
 
-        Returns whether it had not finished before, or had missed any.
+        Returns whether there was work left: it had not finished before, or had missed rows.
         """
         left = None
         for count in range(ROUNDS):
             report = self._run_once()
             if not report.remaining:
                 return count > 0 or not self.is_finished
-            # What is left would otherwise count as finished.
+            # Otherwise the missed rows would count as finished.
             forget_backfill(self.name)
             if report.batches and report.remaining == left:
                 break
@@ -95,28 +95,28 @@ class Fill:
             raise unconvertible(self.pair, cause, error.problem) from cause
 
     def _cancelled(self, migration: Migration, left: int) -> BackfillIncomplete:
-        """Return the error of rows that have no value although it was written again and again."""
+        """Return the error of rows that have no value although it was written repeatedly."""
         pair, database = self.pair, migration.database
         triggers = look_into(migration, pair.table, lambda: database.triggers.update_triggers(pair.table))
         unknown = (
-            "Something takes the value back, or writes rows past the triggers that keep the two in sync. Find it first."
+            "Something reverts the value, or bypasses the triggers that keep the two in sync. Find the cause first."
         )
         return BackfillIncomplete(
             f"{left:,} rows of {pair.table} have no value in {pair.shadow} although it was written.",
-            remedy=f"{CANCELLED.format(', '.join(triggers)) if triggers else unknown} This query finds them all:",
+            remedy=f"{CANCELLED.format(', '.join(triggers)) if triggers else unknown} This query finds all of them:",
             code=f"SELECT * FROM {database.quoted_table(pair.table)} WHERE {self.unfilled}",
             state=f"{pair.source} has all values. {pair.shadow} exists, and running again continues from there.",
         )
 
 
 def fill_name(pair: Pair, home: str | None) -> str:
-    """Return what the progress of the fill is kept under."""
+    """Return the name of the progress of the fill."""
     way = "back to" if pair.switched else "to"
     return fitting(f"{pair.table.at(home)}.{pair.source} {way} {pair.shadow}", max_bytes=180)
 
 
 def progress_of(migration: Migration, pair: Pair) -> Part | None:
-    """Return the progress of the fill; earlier releases kept it under the name of the schema too."""
+    """Return the progress of the fill; earlier releases included the schema in its name."""
     state = State.of(migration)
     homes = dict.fromkeys((state.database.home, None))
     found = (state.part(fill_name(pair, home)) for home in homes) if state.exists() else ()
@@ -124,16 +124,16 @@ def progress_of(migration: Migration, pair: Pair) -> Part | None:
 
 
 def unconvertible(pair: Pair, error: DBAPIError, where: str = "") -> ViolatingRows:
-    """Return the error of values that the conversion does not take."""
+    """Return the error of values that cannot be converted."""
     converts = pair.winner is None
     return ViolatingRows(
-        f"Values of {pair.table}.{pair.source} cannot become those of {pair.shadow}: {said(error)}",
-        why=where or "Each row is written, and the server refuses one of them.",
-        remedy="Mend those rows, or give a conversion that takes them:"
+        f"Values of {pair.table}.{pair.source} cannot be converted for {pair.shadow}: {said(error)}",
+        why=where or "The server rejects the new value of a row.",
+        remedy="Fix those rows, or pass a conversion that accepts them:"
         if converts
-        else "Mend those rows, and run again.",
+        else "Fix those rows, and run again.",
         code='TypeChange(..., using="...", reverse_using="...")' if converts else "",
-        state="The column itself was not changed; what was finished is kept, and running again goes on from there.",
+        state="The column itself was not changed. Finished batches are kept; running again continues from there.",
     )
 
 
@@ -142,7 +142,7 @@ def said(error: DBAPIError) -> str:
 
 
 def unchanged(migration: Migration, pair: Pair) -> Table:
-    """Return the table as it is now, or raise where another runner has swapped or dropped the pair since."""
+    """Return the current table, or raise if another runner has swapped or dropped the pair since."""
     table = existing(migration, pair.table)
     columns = ShadowColumns.of(migration.database)
     if look_into(migration, pair.table, lambda: columns.find_pair(table, pair.name)) != pair:

@@ -1,5 +1,4 @@
-"""The columns as they were before a type change, kept so that it can be undone after it was
-contracted."""
+"""The types of columns before a type change, stored to undo the change after it was contracted."""
 
 from __future__ import annotations
 
@@ -22,11 +21,11 @@ TABLE = "safeops_former_types"
 
 
 class OriginalType(StateTable):
-    """What a column was before one type change: a row of a small table, from ``contract`` to ``undo_contract``.
+    """The original type of a column: a row of a small table, from ``contract`` to ``undo_contract``.
 
     Args:
         migration: The running migration.
-        change: What it is kept under.
+        change: The key of the row.
     """
 
     def __init__(self, migration: Migration, change: str) -> None:
@@ -42,7 +41,7 @@ class OriginalType(StateTable):
         super().__init__(migration.database, table)
 
     def keep(self, type_: str, default: str | None) -> None:
-        """Note the type and the default; what was noted first stays."""
+        """Record the type and the default; an existing record is kept."""
         if current_dry_run() is not None:
             return
         self.create()
@@ -53,7 +52,7 @@ class OriginalType(StateTable):
                 raise
 
     def read(self) -> tuple[str, str | None] | None:
-        """Return the type and the default that were noted; None where none were."""
+        """Return the recorded type and default; None if there are none."""
         if not self.exists():
             return None
         columns = self.table.c
@@ -66,7 +65,7 @@ class OriginalType(StateTable):
 
 
 def check_type(value: Any) -> None:
-    """Raise InvalidArgument for what is no type."""
+    """Raise InvalidArgument if the value is not a type."""
     engine = sa.types.TypeEngine
     if not (isinstance(value, engine) or (isinstance(value, type) and issubclass(value, engine))):
         raise InvalidArgument(
@@ -77,14 +76,14 @@ def check_type(value: Any) -> None:
 
 
 def check_sql(argument: str, value: Any, column: str) -> None:
-    """Raise InvalidArgument for what is no SQL, where any is given."""
+    """Raise InvalidArgument if the value is neither SQL nor None."""
     if value is not None and not (isinstance(value, str) and value.strip()):
         code = f'{argument}="CAST({column} AS ...)"'
         raise InvalidArgument(f"{argument} is {value!r}, not SQL.", remedy="Write:", code=code)
 
 
 def has_type(migration: Migration, table: Table, name: str, type_: sa.types.TypeEngine[Any]) -> bool:
-    """Tell whether a column has a type already."""
+    """Return whether a column already has a type."""
     column = _column(table, name, type_)
     only = frozenset({"type", "collation"})
     return not column_differences(migration, table, table.columns[name], column, only=only)
@@ -93,14 +92,14 @@ def has_type(migration: Migration, table: Table, name: str, type_: sa.types.Type
 def refuse_needless(
     migration: Migration, table: Table, name: str, type_: sa.types.TypeEngine[Any], schema: str | None
 ) -> None:
-    """Raise InvalidArgument where the change needs no rewrite, so that one step does it."""
+    """Raise InvalidArgument if the change needs no rewrite, and therefore only one step."""
     database, column = migration.database, _column(table, name, type_)
     if database.abilities.rewrites_for_types:
         return
     if look_into(migration, table.name, lambda: database.safety.type_refusal(column, table)) is None:
         raise InvalidArgument(
-            f"{table.name}.{name} becomes {database.type_text(type_)} without a rewrite.",
-            why="The server changes it in a moment, so that no second column is needed.",
+            f"Changing {table.name}.{name} to {database.type_text(type_)} needs no rewrite.",
+            why="The server changes only its catalogue (milliseconds), so a shadow column is not needed.",
             remedy="Do it in one step:",
             code=call("alter_column_type", table.name.name, name, type_code(type_), schema=schema),
         )

@@ -1,4 +1,4 @@
-"""What the phases of renames and type changes are made of: start to keep two columns in sync, compare, swap, stop."""
+"""The parts of the phases of renames and type changes: start the sync of two columns, compare, swap, stop."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from safeops.execution.lock_retry import Explain, execute, outline, with_lock_re
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state, note_subscribers
 from safeops.naming import Name
+from safeops.planned import infinitive
 from safeops.schema import refusals
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.shadow.fill import Fill, progress_of, said, unchanged, unconvertible
@@ -43,7 +44,7 @@ class Phase:
     Args:
         migration: The running migration.
         table: The table.
-        pair: The two columns: as the database keeps them in sync, or else as it would.
+        pair: The two columns, as the database keeps them in sync or would keep them.
         is_in_sync: Whether the database keeps them in sync.
         code: The phase as its author calls it.
         missing: The call of the phase before it.
@@ -65,11 +66,11 @@ class Phase:
         return ShadowColumns.of(self.database)
 
     def ask(self, question: Callable[[], T]) -> T:
-        """Ask the server something for which it locks the table for a moment."""
+        """Query the server; it locks the table briefly for this."""
         return look_into(self.migration, self.table.name, question)
 
     def outline(self, does: str, *, loses: bool = False) -> None:
-        """Tell a plan what the phase comes to."""
+        """Describe the result of the phase to a plan."""
         outline(self.migration, self.table.name, does, loses=loses)
 
     def out_of_order(self, problem: str) -> PhaseMissing:
@@ -82,14 +83,14 @@ class Phase:
 
     def start_sync(self, table: Name, options: dict[str, Any]) -> bool:
         """Add the shadow column, in sync; ``table`` is what its author calls the table."""
-        # Before the look at the pair: another runner may start right after that, and begin to fill.
+        # Before the pair is read: another runner may start right after that, and begin to fill.
         known = backfills_of(self.migration, self.table.name, self.pair.shadow)
         found = self.ask(lambda: self.columns.find_pair(self.table, self.pair.name))
         if found is not None:
             return self._execute(self.columns.renew_triggers(found, self.table))
         for dependent in self._dependents(self.pair.source, self.pair):
             log.warning(
-                "a later phase will refuse as long as this depends on %s.%s: %s",
+                "a later phase will fail while this depends on %s.%s: %s",
                 self.table.name,
                 self.pair.source,
                 dependent,
@@ -98,12 +99,12 @@ class Phase:
         self._check_fill(Arguments(self.migration, table.name, table.schema), options)
         check_subscribers_of_column(self.migration, self.table, self.pair.shadow, self.code)
         check_subscribers_of_state(self.migration, State.of(self.migration), self.code)
-        # What is known of an earlier column of that name would keep this one from being filled.
+        # With the progress of an earlier column of that name, this one would count as filled.
         forget_backfills(self.migration, known)
         return self._execute(self.columns.start_sync(self.pair, self.table))
 
     def _check_pair(self) -> None:
-        """Raise what is wrong with a pair before anything is touched."""
+        """Raise what is wrong with a pair before anything is changed."""
         pair, database = self.pair, self.database
         self._check_triggers(f"Keeping {pair.source} and {pair.shadow} of {pair.table} in sync")
         conversion = f"SELECT {self.columns.shadow_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
@@ -114,9 +115,9 @@ class Phase:
             if database.errors.is_lock_failure(error) or database.errors.kind_of(error) not in OF_STATEMENT:
                 raise
             raise InvalidArgument(
-                f"{database.product} does not take {pair.table}.{pair.source} as {pair.shadow}: {said(error)}",
+                f"{database.product} rejects {pair.shadow} as a copy of {pair.table}.{pair.source}: {said(error)}",
                 why="Indexes, checks, the default and the conversion were tried on an empty copy of the table.",
-                remedy="Say how a value is converted, or drop what stands in the way first:",
+                remedy="Pass a conversion, or drop the object that the error names first:",
                 code='TypeChange(..., using="...", reverse_using="...")',
             ) from error
 
@@ -125,7 +126,7 @@ class Phase:
         self.ask(lambda: triggers.check_triggers(asked, self.table.name, locks_table=True))
 
     def _check_fill(self, arguments: Arguments, options: dict[str, Any]) -> None:
-        """Raise what would be wrong with the fill: no key to walk along, above all."""
+        """Raise the errors of the fill in advance, such as no key to scan along."""
         arguments.check_workers(options.get("executor"), options.get("connect"))
         arguments.check_progress(options.get("progress"))
         seconds, rows = options.get("target_seconds"), options.get("batch_size")
@@ -133,7 +134,7 @@ class Phase:
         key_of(self.migration, self.table, arguments.key(options.get("key")), [self.pair.shadow])
 
     def copy_indexes(self) -> bool:
-        """Give the shadow column what it lacks of the default, the indexes and the constraints."""
+        """Copy the missing default, indexes and constraints to the shadow column."""
         self.ask(lambda: self.columns.check_row_security(self.pair, self.table))
 
         def explain(error: DBAPIError) -> SafeOpsError | None:
@@ -144,27 +145,26 @@ class Phase:
     # Checks -----------------------------------------------------------------------------------------------------
 
     def refuse_missing_column(self, code: str) -> None:
-        """Raise PhaseMissing where a column of the pair is gone, but its triggers exist; ``code`` drops those."""
+        """Raise PhaseMissing if a column of the pair was dropped, but its triggers exist; ``code`` drops those."""
         gone = [name for name in (self.pair.source, self.pair.shadow) if name not in self.table.columns]
         if gone:
             is_shadow = gone[0] == self.pair.shadow
             raise PhaseMissing(
-                f"{self.table.name}.{gone[0]} was dropped or renamed by hand, and what kept it in step still stands:"
-                " writes fail.",
-                why="The trigger writes a column that is not there.",
-                remedy="Take away what is left of it:" if is_shadow else "Give the column its name again, then:",
+                f"{self.table.name}.{gone[0]} was dropped or renamed manually, but its sync triggers exist: writes fail.",
+                why="The trigger writes a column that does not exist.",
+                remedy="Drop the triggers:" if is_shadow else "Restore the name of the column, then:",
                 code=code,
             )
 
     def refuse_unfilled(self) -> None:
-        """Raise PhaseMissing where the phase before was interrupted before every row had a value."""
+        """Raise PhaseMissing if the previous phase was interrupted before every row had a value."""
         if self._is_unfilled():
-            raise self._not_in_sync(f"rows from before have no value in {self.pair.shadow} yet")
+            raise self._not_in_sync(f"existing rows have no value in {self.pair.shadow} yet")
 
     def _is_unfilled(self) -> bool:
         if not self.pair.switched:
             return self._has_rows(self.columns.unfilled(self.pair))
-        # A row without a value in the old type may be one that was written since and that it does not take.
+        # A row without a value in the old type may have a new value that the old type rejects.
         part = progress_of(self.migration, self.pair)
         return part is not None and not part.is_finished
 
@@ -176,20 +176,20 @@ class Phase:
         return False
 
     def refuse_missing_copies(self) -> None:
-        """Raise PhaseMissing where the shadow column lacks an index or a constraint."""
+        """Raise PhaseMissing if the shadow column lacks an index or a constraint."""
         step = self.ask(lambda: next(self.columns.copy_indexes(self.pair, self.table), None))
         if step is not None:
-            raise self._not_in_sync(f"this is not done: {step.does}")
+            raise self._not_in_sync(f"this step is missing: {infinitive(step.does)}")
 
     def _not_in_sync(self, left: str) -> PhaseMissing:
         pair = self.pair
-        return self.out_of_order(f"{pair.source} and {pair.shadow} of {pair.table} are not in step yet: {left}.")
+        return self.out_of_order(f"{pair.source} and {pair.shadow} of {pair.table} are not in sync yet: {left}.")
 
     def refuse_out_of_sync(self, *, unfilled: bool = False) -> None:
-        """Raise ViolatingRows where the two values of a row disagree: something wrote past the triggers.
+        """Raise ViolatingRows if the two values of a row disagree: something bypassed the triggers.
 
         Args:
-            unfilled: Whether rows may have no value in the shadow column, as those that are not filled yet.
+            unfilled: Whether rows may have no value in the shadow column because they are not filled yet.
         """
         database, pair = self.database, self.pair
         condition = self.columns.out_of_sync(pair)
@@ -200,15 +200,15 @@ class Phase:
             ("", "have", f"values in {pair.table}.{pair.source} and {pair.shadow} that disagree"),
             source,
             [database.quoted(name) for name in self.table.primary_key or [*self.table.columns][:3]],
-            remedy="Something wrote past the triggers that keep the two in step: replication, a restore, or a session"
-            " with session_replication_role = replica. Decide which value is right, write it to both, and run"
-            f" {self.code} again. This finds them all:",
+            remedy="Something bypassed the triggers that keep the two in sync: replication, a restore, or a session"
+            " with session_replication_role = replica. Decide which value is right, write it to both columns, and run"
+            f" {self.code} again. This query finds all such rows:",
         )
         with _explaining_values(self.migration, pair):
             refusals.refuse(self.migration, self.table, offenders)
 
     def refuse_dependents(self, column: str, pair: Pair) -> None:
-        """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
+        """Raise DependentObjects if an object depends on the column to drop and does not move with it."""
         other = pair.shadow if pair.source == column else pair.source
         refuse_dependents(
             f"column {self.table.name}.{column}",
@@ -217,7 +217,7 @@ class Phase:
         )
 
     def _dependents(self, column: str, pair: Pair) -> list[str]:
-        """Describe what depends on a column and does not move along with it."""
+        """Describe what depends on a column and does not move with it."""
 
         def find() -> list[str]:
             moves = self.columns.moving_dependents(pair, self.table) if pair.source == column else []
@@ -229,15 +229,15 @@ class Phase:
     # Ending -----------------------------------------------------------------------------------------------------
 
     def finish_swap(self) -> bool:
-        """Finish what an interrupted swap left to do; return whether there was anything."""
+        """Complete an interrupted swap; return whether there was anything to do."""
         return self._execute(self.columns.finish_swap(self.pair, self.table))
 
     def validate_keys(self) -> bool:
-        """Validate the foreign keys that an interrupted swap has left to hold for new rows alone."""
+        """Validate the foreign keys that an interrupted swap left NOT VALID."""
         return self._execute(self.columns.validate_keys(self.table))
 
     def stop_sync(self, pair: Pair) -> bool:
-        """Drop the shadow column of a pair, and forget what is known of its fill."""
+        """Drop the shadow column of a pair, and discard the progress of its fill."""
         table = existing(self.migration, pair.table)
         replace(self, table=table).refuse_dependents(pair.shadow, pair.mirrored)
         explain = explained_dependents(self.migration, f"column {pair.table}.{pair.shadow}")
@@ -246,7 +246,7 @@ class Phase:
         return dropped
 
     def swap(self, kept: Pair | None) -> bool:
-        """Let the shadow column take over, and forget what is known of its fill; ``kept`` is the pair afterwards."""
+        """Replace the source by the shadow column, and discard the progress of its fill; ``kept`` is the pair afterwards."""
         pair, table = self.pair, unchanged(self.migration, self.pair)
         on_dependents = explained_dependents(self.migration, f"column {pair.table}.{pair.source}")
 
@@ -258,10 +258,10 @@ class Phase:
             table,
             f"a subscriber whose {pair.source} is NOT NULL and has no default stops."
             if pair.type is None
-            else f"a subscriber stops at a value that its {pair.source} does not take.",
+            else f"a subscriber stops at a value that its {pair.source} rejects.",
         )
         if kept is not None:
-            # The triggers are replaced by others; this account may be another than the one that made them.
+            # The triggers are replaced; another account may have created them.
             self._check_triggers(f"Exchanging {pair.source} and {pair.shadow} of {pair.table}")
         swapped = self._execute(self.columns.swap_columns(pair, table, kept), explain)
         forget_backfills_of(self.migration, table.name, pair.shadow)
@@ -280,11 +280,11 @@ def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
 
 
 def unfitting(pair: Pair, error: DBAPIError) -> ViolatingRows:
-    """Return the error of values that do not fit a constraint of the column any more, once they are converted."""
+    """Return the error of values that violate a constraint of the column after the conversion."""
     return ViolatingRows(
-        f"The values of {pair.table}.{pair.shadow} break a constraint that those of {pair.source} keep: {said(error)}",
-        why="The conversion makes others of them: two may become the same, or one that a check refuses.",
-        remedy="Mend those rows, or drop the constraint first, and run again.",
+        f"Values of {pair.table}.{pair.shadow} violate a constraint that {pair.source} meets: {said(error)}",
+        why="The conversion changes values: two may become equal, or one may violate a check.",
+        remedy="Fix those rows, or drop the constraint first, and run again.",
     )
 
 
@@ -302,7 +302,7 @@ class ColumnChange(PhasedChange):
         """Check the arguments, and return the table."""
         self._check_names(migration, code)
         if migration.offline:
-            raise migration.online_only(code, "It copies what stands on the column, which only the live table tells.")
+            raise migration.online_only(code, "It copies the indexes and constraints of the live column.")
         return existing(migration, self._table_name)
 
     def _pair(self, migration: Migration, table: Name, phase: str) -> Pair:
@@ -316,12 +316,12 @@ class ColumnChange(PhasedChange):
         return found or pair, found is not None
 
     def _rendered(self, name: str) -> bool | None:
-        """Render a phase for ``--sql`` where the server's own language can look for itself; None online."""
+        """Render a phase for ``--sql`` if the server's own language can inspect the table; None online."""
         return None
 
     @contextmanager
     def _running(self, name: str) -> Iterator[Phase]:
-        """Give a phase as it runs."""
+        """Yield the running phase."""
         code = self._call(name)
         with running(code.removesuffix("()")) as migration:
             table = self._inspect(migration, code)
@@ -330,13 +330,13 @@ class ColumnChange(PhasedChange):
     def _start_sync(
         self, name: str, choose: Callable[[Phase], Pair | None], options: dict[str, Any], *, copies_indexes: bool
     ) -> bool:
-        """Add the shadow column, fill it, and copy the indexes where asked; return whether anything was left to do.
+        """Add the shadow column, fill it, and copy the indexes if requested; return whether there was work left.
 
         Args:
             name: The phase.
-            choose: Returns the pair; None where there is nothing to do.
+            choose: Returns the pair; None if there is nothing to do.
             options: Those of ``backfill``.
-            copies_indexes: Whether the shadow column gets the default, the indexes and the constraints too.
+            copies_indexes: Whether the shadow column also gets the default, the indexes and the constraints.
         """
         if (rendered := self._rendered(name)) is not None:
             return rendered

@@ -28,15 +28,15 @@ log = logging.getLogger("safeops")
 @arguments_checked()
 @dataclass(frozen=True)
 class TypeChange(ColumnChange):
-    """A change of a column's type that would rewrite the table, without stopping anybody.
+    """A change of a column's type that would rewrite the table, while applications keep running.
 
     Args:
         table_name: The table.
         column_name: The column.
         type_: The new type, as in ``op.alter_column``.
-        using: SQL over the column's own name that makes a value of the new type; None is a CAST.
-        reverse_using: SQL over the column's own name, then of the new type, that makes one of the old type; None is a
-            CAST.
+        using: SQL over the column's name that returns a value of the new type; None is a CAST.
+        reverse_using: SQL over the column's name, which then has the new type, that returns a value of the old type; None
+            is a CAST.
         schema: The schema of the table.
 
     Example:
@@ -55,42 +55,42 @@ class TypeChange(ColumnChange):
 
     @composite(
         Said(
-            "adds a copy of {0}.{1} in its new type, filled and in step",
+            "adds a copy of {0}.{1} in its new type, filled and in sync",
             IN_SYNC,
             "1 of 3, expand.",
-            kind="adds a copy of ... in its new type, filled and in step",
+            kind="adds a copy of ... in its new type, filled and in sync",
         ),
         retried=True,
         keywords=OPTIONS,
     )
     def expand(self, **backfill_options: Any) -> bool:
-        """A hidden column of the new type exists beside the column, filled and in sync, with its indexes and constraints.
+        """A hidden shadow column of the new type exists, filled and in sync, with the indexes and constraints.
 
-        Steps: adds ``safeops_<column>`` and what keeps it in sync (PostgreSQL: in one transaction); fills it in batches;
-        copies indexes and constraints, each online.
+        Steps: adds ``safeops_<column>`` and its sync triggers (PostgreSQL: in one transaction); fills it in batches; copies
+        indexes and constraints, each online.
 
         Args:
             **backfill_options: ``batch_size``, ``target_seconds``, ``pause``, ``throttles``, ``executor``, ``connect``,
                 ``progress``, ``key``, as in ``backfill``.
 
         Returns:
-            True if anything was left to do, False if it had been done.
+            True if there was work left, False if it had been done.
 
         Raises:
-            InvalidArgument: The change needs no rewrite: the message shows the ``alter_column_type`` that does it.
+            InvalidArgument: The change needs no rewrite; the message shows the call of ``alter_column_type``.
             UnknownTable, UnknownColumn: There is no such table or column.
-            ViolatingRows: Values that the new type does not take.
-            UnsafeOperation: The column cannot be copied online, or subscribers of logical replication would stop over the
-                new one; the message says why.
-            BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
+            ViolatingRows: The new type rejects values of the column.
+            UnsafeOperation: The column cannot be copied online, or the new column would stop subscribers of logical
+                replication; the message explains why.
+            BackfillIncomplete: A trigger of the table cancels the UPDATE or reverts the value; the message names it.
             LockNotAcquired: The table was in use for the whole retry budget.
 
-        Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, to add the column; rows, a batch at a time; indexes are built and
-        constraints validated while all go on. MariaDB and MySQL: each statement online. SQLite: the file.
+        Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, to add the column; rows, a batch at a time; reads and writes continue
+        while indexes are built and constraints validated. MariaDB and MySQL: each statement online. SQLite: the file.
 
-        Running it again: goes on after the last finished step.
+        Running it again: continues after the last finished step.
 
-        Offline: ``OnlineOnly``: what depends on the column, only the live table tells.
+        Offline: ``OnlineOnly``, because the live table must be inspected.
 
         Example:
             TypeChange("orders", "id", sa.BigInteger()).expand()
@@ -113,7 +113,7 @@ class TypeChange(ColumnChange):
 
     @composite(
         Said(
-            "gives {0}.{1} its new type; the old column stays in step",
+            "gives {0}.{1} its new type; the old column stays in sync",
             CHECKED,
             "2 of 3, switch.",
             kind="gives ... its new type",
@@ -121,27 +121,27 @@ class TypeChange(ColumnChange):
         retried=True,
     )
     def switch(self) -> bool:
-        """The column has the new type; the one of the old type stays in sync, hidden, so that nothing is lost.
+        """The column has the new type; a hidden column of the old type stays in sync, so no value is lost.
 
-        Steps: checks that ``expand`` has filled the column and that the two agree on every row; builds the indexes and
-        constraints that came since, or that ``undo_switch`` let go, each online; lets foreign keys of other tables refer
-        to the new column, one by one; exchanges the names in one brief transaction, with those of indexes and
-        constraints, the default, the identity or sequence.
+        Steps: checks that ``expand`` has filled the column and that both agree on every row; builds the indexes and
+        constraints that are new, or that ``undo_switch`` dropped, each online; moves foreign keys of other tables to the new
+        column, one by one; exchanges the names in one brief transaction, including those of indexes and constraints, the
+        default, the identity or sequence.
 
         Returns:
             True if it was switched, False if it had been.
 
         Raises:
             PhaseMissing: ``expand`` has not filled every row.
-            ViolatingRows: Rows do not agree: something wrote past the triggers, or a value cannot be converted.
+            ViolatingRows: The values of rows disagree: something bypassed the triggers, or a value cannot be converted.
             DependentObjects: A view, policy, trigger or generated column uses the column.
             LockNotAcquired: The table was in use for the whole retry budget.
 
-        Locks: a scan that blocks nobody; then PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL the table,
-        briefly; SQLite the file. PostgreSQL: statements that were prepared before and whose result has the column must be
-        prepared again ("cached plan must not change result type").
+        Locks: a scan that blocks no reads or writes; then PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL the table,
+        briefly; SQLite the file. PostgreSQL: clients must prepare statements again if their result has the column ("cached
+        plan must not change result type").
 
-        Running it again: goes on after the last finished step.
+        Running it again: continues after the last finished step.
 
         Offline: ``OnlineOnly``.
 
@@ -158,10 +158,9 @@ class TypeChange(ColumnChange):
 
     @composite(Said("drops the column of the old type of {0}.{1}", f"{BRIEF_LOCK}.", "3 of 3, contract."), retried=True)
     def contract(self) -> bool:
-        """The hidden column of the old type is gone.
+        """The hidden column of the old type is dropped.
 
-        Steps: notes the old type, for ``undo_contract``; drops the column and what kept it in sync, in one brief
-        transaction.
+        Steps: records the old type for ``undo_contract``; drops the column and its sync triggers in one brief transaction.
 
         Returns:
             True if it was contracted, False if it had been.
@@ -172,7 +171,7 @@ class TypeChange(ColumnChange):
 
         Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL the table, briefly; SQLite the file.
 
-        Running it again: nothing is left to do.
+        Running it again: does nothing.
 
         Offline: ``OnlineOnly``.
 
@@ -184,15 +183,15 @@ class TypeChange(ColumnChange):
             if not phase.is_in_sync:
                 return self._done_or_missing(phase)
             if not phase.pair.switched:
-                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type still.")
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} still has its old type.")
             self._original(phase.migration).keep(phase.pair.type or "", phase.pair.default)
             return phase.stop_sync(phase.pair)
 
     @composite(Said("drops the copy of {0}.{1}", f"{BRIEF_LOCK}."), retried=True)
     def undo_expand(self) -> bool:
-        """The hidden column of the new type is gone: the inverse of ``expand``.
+        """The hidden column of the new type is dropped: the inverse of ``expand``.
 
-        Steps: drops the column and what kept it in sync, in one brief transaction.
+        Steps: drops the column and its sync triggers in one brief transaction.
 
         Returns:
             True if it was undone, False if there was nothing to undo.
@@ -203,7 +202,7 @@ class TypeChange(ColumnChange):
 
         Locks: as ``contract``.
 
-        Running it again: nothing is left to do.
+        Running it again: does nothing.
 
         Offline: ``OnlineOnly``.
 
@@ -220,27 +219,26 @@ class TypeChange(ColumnChange):
             return phase.stop_sync(phase.pair)
 
     @composite(
-        Said("gives {0}.{1} its old type back; both stay in step", CHECKED, kind="gives ... its old type back"),
+        Said("restores the old type of {0}.{1}; both stay in sync", CHECKED, kind="restores the old type of ..."),
         retried=True,
     )
     def undo_switch(self) -> bool:
         """The column has its old type again, with every write: the inverse of ``switch``.
 
-        Steps: checks that the two agree on every row; builds the indexes and constraints of the old column again, each
-        online; exchanges the names in one brief transaction. The hidden column stays behind without them, and ``switch``
-        builds them again.
+        Steps: checks that both agree on every row; builds the indexes and constraints of the old column again, each online;
+        exchanges the names in one brief transaction. The hidden column keeps none of them; ``switch`` builds them again.
 
         Returns:
             True if it was undone, False if there was nothing to undo.
 
         Raises:
             PhaseMissing: It was contracted: ``undo_contract`` comes first.
-            ViolatingRows: Values that were written since and that the old type does not take.
+            ViolatingRows: The old type rejects values that were written since.
             LockNotAcquired: The table was in use for the whole retry budget.
 
         Locks: as ``expand`` and ``switch``.
 
-        Running it again: goes on after the last finished step.
+        Running it again: continues after the last finished step.
 
         Offline: ``OnlineOnly``.
 
@@ -258,9 +256,9 @@ class TypeChange(ColumnChange):
 
     @composite(
         Said(
-            "brings the column of the old type of {0}.{1} back",
+            "adds the column of the old type of {0}.{1} again",
             IN_SYNC,
-            kind="brings the column of the old type of ... back",
+            kind="adds the column of the old type of ... again",
         ),
         retried=True,
         keywords=OPTIONS,
@@ -268,21 +266,21 @@ class TypeChange(ColumnChange):
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The hidden column of the old type exists again, filled and in sync: the inverse of ``contract``.
 
-        Steps: adds it with what keeps it in sync; fills it in batches.
+        Steps: adds it with its sync triggers; fills it in batches.
 
         Args:
             **backfill_options: As in ``expand``.
 
         Returns:
-            True if anything was left to do, False if there was nothing to undo.
+            True if there was work left, False if there was nothing to undo.
 
         Raises:
-            ViolatingRows: Values that the old type does not take.
+            ViolatingRows: The old type rejects values of the column.
             LockNotAcquired: The table was in use for the whole retry budget.
 
         Locks: as ``expand``.
 
-        Running it again: goes on after the last finished step.
+        Running it again: continues after the last finished step.
 
         Offline: ``OnlineOnly``.
 
@@ -307,21 +305,21 @@ class TypeChange(ColumnChange):
     # Swapping ---------------------------------------------------------------------------------------------------
 
     def _outline_swap(self, phase: Phase, type_: str) -> None:
-        phase.outline(f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}")
+        phase.outline(f"exchanged the names of {self._shown} and its hidden column: it now has {type_}")
 
     def _swapped(self, phase: Phase) -> bool:
-        """Let the hidden column and the one that applications know swap their names."""
+        """Exchange the names of the hidden column and the visible one."""
         pair, table = phase.pair, phase.table
         phase.finish_swap()
         phase.refuse_unfilled()
         phase.refuse_out_of_sync()
         phase.refuse_dependents(self.column_name, pair)
-        # The hidden column is bare after a swap the other way, and it may lack indexes that have come since.
+        # The hidden column has no indexes after the reverse swap, and may lack new ones.
         phase.copy_indexes()
         was, default = phase.columns.full_type(table, self.column_name), table.columns[self.column_name].default
         kept = self._as_expanded(pair, was) if pair.switched else self._as_switched(pair, was, default)
         swapped = phase.swap(kept)
-        log.info("%s has another type: statements that were prepared before must be prepared again", table.name)
+        log.info("changed the type of a column of %s: clients must prepare their statements again", table.name)
         return swapped
 
     def _as_switched(self, pair: Pair, original: str, default: str | None) -> Pair:
@@ -334,7 +332,7 @@ class TypeChange(ColumnChange):
 
     def _done_or_missing(self, phase: Phase) -> bool:
         if not self._has_type(phase):
-            raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type, and no twin.")
+            raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type and no shadow column.")
         if phase.columns.is_unfinished(phase.pair, phase.table):
             return phase.stop_sync(phase.pair)
         forget_backfills_of(phase.migration, phase.table.name, phase.pair.shadow)
@@ -360,7 +358,7 @@ class TypeChange(ColumnChange):
         refuse_in_place_only(migration, table, self._table_name, self.column_name, self._type)
 
     def _original(self, migration: Migration) -> OriginalType:
-        """Return where the original type is kept, by the new one: a column may change more than once."""
+        """Return the record of the original type, by the new type: a column may change more than once."""
         type_ = migration.database.type_text(self._type)
         return OriginalType(migration, fitting(f"{self._shown} as {type_}", max_bytes=180))
 
@@ -391,12 +389,12 @@ class TypeChange(ColumnChange):
 
 
 def check_change(migration: Migration, table: Table, change: TypeChange) -> None:
-    """Raise what ``expand`` would raise of a column that cannot have a shadow column of another type."""
+    """Raise the error of ``expand`` for a column that cannot have a shadow column of another type."""
     change._refuse_in_place_only(migration, table)
     ShadowColumns.of(migration.database).check_pair(change._pair(migration, table.name), table)
 
 
 def standing_change(migration: Migration, table: Table, change: TypeChange) -> bool:
-    """Tell whether a change of type has been expanded and not been switched."""
+    """Return whether a change of type was expanded and not switched."""
     pair, is_in_sync = change._find(migration, table)
     return is_in_sync and not pair.switched

@@ -1,7 +1,7 @@
-"""The plans of MariaDB and MySQL for a column and its twin.
+"""The plans of MariaDB and MySQL for a column and its shadow column.
 
-Two columns of one type exchange their names in one statement, which changes nothing for anybody: so a rename keeps the
-column itself, with all that stands on it, and lets the twin go. A twin is told from a user's column by its comment.
+Two columns of one type exchange their names in one statement, and applications see no difference. So a rename keeps the
+column itself, with its indexes and constraints, and drops the shadow column. Its comment marks a shadow column.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ShadowColumns(SyncChecks):
             self._try_out(replace(pair, table=Name(TRIAL, pair.table.schema)), table)
 
     def _try_out(self, pair: Pair, table: Table) -> None:
-        """Change the type on an empty temporary copy: what the server refuses there, it would refuse after the fill."""
+        """Change the type on an empty temporary copy: this finds errors before the fill."""
         trial = self.quoted_table(pair.table)
         with self.database.bounded(), self.database.allowing_probes():
             try:
@@ -80,16 +80,16 @@ class ShadowColumns(SyncChecks):
         except DBAPIError as error:
             if error.connection_invalidated or self.database.errors.is_lock_failure(error):
                 raise
-            # This account may not, or the server makes no such copy: what it refuses is then seen later.
+            # The account lacks a right, or the server cannot make such a copy: errors then come later.
             return False
         return True
 
     # Pairing ----------------------------------------------------------------------------------------------------
 
     def start_sync(self, pair: Pair, table: Table) -> Plan:
-        """Add the shadow column, then its default and triggers under a lock: a row in between would count as filled."""
+        """Add the shadow column, then its default and triggers under one lock: a row in between would count as filled."""
         if self.is_marked(table, pair, pair.shadow):
-            # Of a stopped run: rows may have come without the triggers since, with the shadow column's default.
+            # An interrupted run: new rows without triggers may have the default of the shadow column.
             yield from self.drop_shadow(pair, table)
             table = self._reread(table)
         action = f"ADD COLUMN {self.quoted(pair.shadow)} {self._shadow_definition(pair, table)}"
@@ -99,7 +99,7 @@ class ShadowColumns(SyncChecks):
         yield replace(added, effect=Effect(pair.table, pair.shadow), may_rewrite=True)
         yield from self._cascading(pair, table)
         first, *others = [*self._defaults_of_pair(pair, table), *self.trigger_sqls(pair, table)]
-        does = f"{pair.source} and {pair.shadow} of {pair.table} are kept in step"
+        does = f"started to keep {pair.source} and {pair.shadow} of {pair.table} in sync"
         variables = STRICT if pair.winner is None else LENIENT
         yield Locked(first, does, (pair.table,), tuple(others), variables=variables, table=pair.table)
 
@@ -117,7 +117,7 @@ class ShadowColumns(SyncChecks):
         return found.with_(**parts, NULL="NULL", ON_UPDATE=on_update, COMMENT=marked)
 
     def _cascading(self, pair: Pair, table: Table) -> Plan:
-        """Copy the foreign keys whose actions change the source: no trigger fires for them, so they change both columns."""
+        """Copy the foreign keys whose actions change the source: no trigger fires for them, so both columns need them."""
         for key in self._own_keys(table, pair.source):
             if pair.winner is None or not changes_columns(key):
                 continue
@@ -131,12 +131,12 @@ class ShadowColumns(SyncChecks):
             yield replace(self.database.ddl.alter(pair.table, action, does, also=also), variables=UNCHECKED)
 
     def _defaults_of_pair(self, pair: Pair, table: Table) -> Iterator[str]:
-        """Render what makes the two answer alike to an INSERT that leaves one of them out."""
+        """Render the defaults that make both columns equal after an INSERT that omits one of them."""
         if pair.winner is None or self.is_computed(pair, table):
             return
         found, default = definition_of(table, pair.source), self.constant_default(table, pair.source)
         shadow = self.quoted(pair.shadow)
-        # MySQL takes the default of a TEXT for a literal in SET DEFAULT, whatever its parentheses.
+        # In SET DEFAULT, MySQL reads the default of a TEXT as a literal, even in parentheses.
         if found.get("ON UPDATE") or (
             default and self.database.abilities.spells_defaults_by_type and is_wrapped(found.clauses["type"])
         ):
@@ -150,22 +150,22 @@ class ShadowColumns(SyncChecks):
             and not found.nullable
             and self.default_of(table, pair.source) is None
         ):
-            # The server refuses an INSERT ... SELECT that leaves it out, before any trigger could fill it.
+            # The server rejects an INSERT ... SELECT that omits it, before a trigger could fill it.
             action = f"ALTER COLUMN {self.quoted(pair.source)} SET DEFAULT ({shadow})"
             yield self.database.ddl.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
 
     # Equipping --------------------------------------------------------------------------------------------------
 
     def copy_indexes(self, pair: Pair, table: Table) -> Plan:
-        """Copy the indexes, for queries by the shadow column; the constraints of the source hold for both."""
-        # Another mark says that a stop came in the middle of a swap: the names are exchanged, the note is not.
+        """Copy the indexes, for queries by the shadow column; the constraints of the source apply to both."""
+        # Another mark shows that a swap was interrupted: the names are exchanged, the metadata is not.
         marked = table.columns[pair.shadow].comment == mark(pair) or (
             pair.winner is not None and self.is_marked(table, pair, pair.shadow)
         )
         if not marked or (pair.winner and is_counted(table, pair.source)):
             return
         if pair.winner is None:
-            # One that has come since would stay on the column that goes.
+            # A new index would remain on the column that is dropped.
             self.check_constraints(pair, table)
         outdated = self._outdated(pair, table)
         for name in outdated:
@@ -197,14 +197,14 @@ class ShadowColumns(SyncChecks):
         ]
 
     def _originals_on(self, table: Table, column: str) -> list[Item]:
-        """Return the indexes on a column that are nobody's copies."""
+        """Return the indexes on a column that are not copies."""
         return [index for index in self._indexes_on(table, column) if not index.name.startswith("safeops_")]
 
     def _outdated(self, pair: Pair, table: Table) -> list[str]:
-        """Return the copies whose original has gone, or that stand on a column which another pair has exchanged."""
+        """Return the copies whose original was dropped, or whose column another pair has exchanged."""
         wanted = {self._copy_name(pair, index.name): index for index in self._originals_on(table, pair.source)}
         lost = [one.name for one in self._indexes_on(table, pair.shadow) if one.name not in wanted]
-        # A rename's shadow column has indexes for its foreign keys too.
+        # The shadow column of a rename also has indexes for its foreign keys.
         found = [one for one in lost if one.startswith("safeops_") and pair.winner is None]
         for item in showcreate.read(table.sql).items:
             original = wanted.get(item.name)
@@ -231,13 +231,13 @@ class ShadowColumns(SyncChecks):
         yield from self.drop_shadow(pair.mirrored, table)
 
     def _comment_taken_over(self, pair: Pair, table: Table) -> Plan:
-        """Give the column that stays the comment that its author has given to the new name; the mark of ours is none."""
+        """Give the kept column the comment that its author set on the new name, if it is not the mark of a pair."""
         new = table.columns[pair.shadow].comment
         if not (new or "").startswith(MARK) and new != table.columns[pair.source].comment:
             yield from self.database.ddl.set_comment(pair.table, pair.source, new, table)
 
     def _names_exchanged(self, pair: Pair, table: Table) -> Step:
-        """Swap the names of two columns of one type; the triggers treat both alike, so applications do not notice."""
+        """Swap the names of two columns of one type; the triggers treat both alike, so applications see no difference."""
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         checks = [] if self.database.abilities.renames_what_is_used else self._checks_of_pair(pair, table)
         actions = [f"DROP CHECK {self.quoted(check.name)}" for check in checks]
@@ -246,7 +246,7 @@ class ShadowColumns(SyncChecks):
             f"ADD CONSTRAINT {self.quoted(check.name)} CHECK {' '.join((exchanged(check.text, pair), *check.options))}"
             for check in checks
         ]
-        does = f"{pair.source} and {pair.shadow} of {pair.table} exchanged their names"
+        does = f"exchanged the names of {pair.source} and {pair.shadow} of {pair.table}"
         return self.database.ddl.alter(pair.table, ", ".join(actions), does, instant=True, copied_if_empty=table)
 
     def _checks_of_pair(self, pair: Pair, table: Table) -> list[Item]:
@@ -254,12 +254,12 @@ class ShadowColumns(SyncChecks):
         return [*found.values()]
 
     def _refuse_new_indexes(self, pair: Pair, table: Table) -> None:
-        """Refuse indexes and constraints that were made for the new name meanwhile: they would go with the shadow column."""
+        """Refuse new indexes and constraints on the shadow column: they would be dropped with it."""
         found = [owned.name for owned in table.things_using(pair.shadow) if not owned.name.startswith("safeops")]
         if found:
             raise DependentObjects(
-                f"{', '.join(sorted(set(found)))} of {pair.table} stands on {pair.shadow} beside the copies made for it.",
-                why="The column keeps the indexes and constraints that it had under its old name; the copies go.",
+                f"{', '.join(sorted(set(found)))} of {pair.table} uses {pair.shadow}, and is not a copy that safeops made.",
+                why="The column keeps the indexes and constraints of its old name; those of the new name are dropped.",
                 remedy="Drop it in an earlier step, and create it again after this one.",
             )
 
@@ -277,9 +277,9 @@ class ShadowColumns(SyncChecks):
         yield Locked(first, does, (pair.table,), tuple(others), variables=STRICT, table=pair.table)
 
     def _pass_not_null_on(self, pair: Pair, source: Definition, shadow: Definition) -> Step:
-        """Let the shadow column refuse NULL for both, so that the swap changes nothing but names."""
+        """Let the shadow column reject NULL for both: the swap then changes only names."""
         relaxed = source.with_(NULL="NULL")
-        # The trigger always writes it, but without a default the server refuses an INSERT ... SELECT before that.
+        # The trigger always writes it, but without a default the server rejects an INSERT ... SELECT before that.
         firm = shadow.not_null.with_(DEFAULT=placeholder(shadow.clauses["type"]))
         action = f"MODIFY {self.quoted(pair.shadow)} {firm}, MODIFY {self.quoted(pair.source)} {relaxed}"
         return self.database.ddl.alter(
@@ -306,13 +306,13 @@ class ShadowColumns(SyncChecks):
     # Parting ----------------------------------------------------------------------------------------------------
 
     def drop_shadow(self, pair: Pair, table: Table) -> Plan:
-        """Undo what was made for the pair. Of two columns that applications write, the column goes before the triggers."""
+        """Undo the pair. If applications write both columns, drop the column before the triggers."""
         if pair.shadow not in table.columns:
-            # Stopped in between: until then each write fails.
+            # An interrupted run: until the triggers are dropped each write fails.
             yield from self.drop_triggers(pair)
             return
         if pair.winner is not None and self.is_marked(table, pair, pair.source):
-            # A stopped swap_columns left it so: what is to stay has to be the column itself again.
+            # An interrupted swap_columns left it so: the kept column must be the original again.
             yield self._names_exchanged(pair, table)
             table = self._reread(table)
         if pair.winner is None:
@@ -328,7 +328,7 @@ class ShadowColumns(SyncChecks):
         yield from self.drop_triggers(pair)
 
     def _default_taken_back(self, pair: Pair, table: Table) -> Plan:
-        """Drop a default that only an earlier version gave the source here: the server renames no column that it names."""
+        """Drop a default that an earlier version gave the source: the server cannot rename the column that it names."""
         if self.leans(table, pair) and not self.database.abilities.requires_values_before_triggers:
             action = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT"
             yield self.database.ddl.alter(
@@ -336,7 +336,7 @@ class ShadowColumns(SyncChecks):
             )
 
     def _column_dropped(self, pair: Pair, table: Table) -> Step:
-        """Drop the column and then its triggers in one lock: a write that came without them would be lost with it."""
+        """Drop the column and then its triggers under one lock: a write without triggers would be lost with the column."""
         leans = self.database.abilities.requires_values_before_triggers and self.leans(table, pair)
         lent = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT, " if leans else ""
         action = f"{lent}DROP COLUMN {self.quoted(pair.shadow)}"
@@ -357,7 +357,7 @@ class ShadowColumns(SyncChecks):
             yield self.database.ddl.modify(pair.table, pair.source, source.not_null, does)
 
     def is_swapped(self, pair: Pair, table: Table) -> bool:
-        # The column that was added for the pair has the mark, and it was to go.
+        # The column that was added for the pair has the mark, and was about to be dropped.
         existing = table.columns.get(pair.shadow)
         return pair.winner is not None and existing is not None and not self.is_marked(table, pair, pair.shadow)
 

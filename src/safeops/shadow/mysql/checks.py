@@ -1,4 +1,4 @@
-"""The column and its shadow on MariaDB and MySQL: how they are spelled, and what of them is checked."""
+"""The column and its shadow column on MariaDB and MySQL: their definitions and the checks of a pair."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ TEMPORAL = ("timestamp", "datetime")
 
 
 class SyncChecks(SyncTriggers):
-    """What is looked at and refused before a pair is made."""
+    """The checks before a pair is created."""
 
     def is_marked(self, table: Table, pair: Pair, column: str) -> bool:
-        """Tell whether a column was added for the pair.
+        """Return whether a column was added for the pair.
 
-        Its comment says so, unless its author has given it another one. Then it is the one of the two that less stands on,
-        so that nothing is lost with it; of two alike the later one, as a column is added behind the one that it follows.
+        Its comment marks it, unless its author has changed the comment. Then it is the one with fewer dependent objects, so
+        dropping it loses nothing; of two equal ones the later, because a column is added behind the one that it follows.
         """
         both = [one for one in (pair.source, pair.shadow) if one in table.columns]
         if column not in table.columns:
@@ -42,7 +42,7 @@ class SyncChecks(SyncTriggers):
         return self.is_marked(table, pair, pair.shadow) and self.find_pair(table, pair.name) is None
 
     def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
-        """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
+        """The names are exchanged in place: foreign keys of other tables and generated columns move too."""
         if pair.winner is None or self.is_marked(table, pair, pair.source):
             return []
         along = (
@@ -67,8 +67,8 @@ class SyncChecks(SyncTriggers):
             )
         if pair.shadow in table.columns and not self.is_marked(table, pair, pair.shadow):
             raise DefinitionMismatch(
-                f"{pair.table} has a column {pair.shadow} already, which is not kept in step with {pair.source}.",
-                why="It was left untouched: taking it for the twin would overwrite what stands in it.",
+                f"{pair.table} already has a column {pair.shadow}, which is not in sync with {pair.source}.",
+                why="It was left untouched: using it as the shadow column would overwrite its values.",
                 remedy="Choose another name, or drop that column first.",
             )
         if not self.database.abilities.renames_what_is_used:
@@ -80,7 +80,7 @@ class SyncChecks(SyncTriggers):
             raise self.database.unsupported(
                 f"Another name for {pair.source} of {pair.table}, a stored generated column,",
                 "to copy the table",
-                "Make it a virtual one, or rename it while the application rests:",
+                "Make it a virtual column, or rename it while the application is stopped:",
                 self._renamed_at_once(pair),
             )
         if pair.winner is None:
@@ -89,7 +89,7 @@ class SyncChecks(SyncTriggers):
             self._check_counted(pair)
 
     def _refuse_used(self, pair: Pair, table: Table) -> None:
-        """Refuse at once what the server would refuse at the swap of the names, when both deploys are out."""
+        """Refuse early what the server would refuse at the swap of the names, after both deploys."""
         what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
         for used_by, code in self._users(table, pair.source):
             raise self.database.unsupported(
@@ -101,8 +101,8 @@ class SyncChecks(SyncTriggers):
         checks = [check.name for check in self.checks_on(table, pair.source) if not check.options]
         if pair.winner is not None and checks and assurance() is None:
             raise UnsafeOperation(
-                f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
-                why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
+                f"contract() would copy {pair.table} while writes wait: check constraint {checks[0]} uses {pair.source}.",
+                why=f"{self.product} cannot rename a column that a check uses, and copies the table to add the check again.",
                 remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
                 code=f"{self.database.ddl.written_call('drop_constraint_if_exists', checks[0], pair.table)}\n"
                 "# or, in both revisions:\n"
@@ -110,12 +110,12 @@ class SyncChecks(SyncTriggers):
             )
 
     def _refuse_rebuilt(self, pair: Pair, table: Table) -> None:
-        """Refuse what would keep the last phase from dropping a column online."""
+        """Refuse what would prevent the last phase from dropping a column online."""
         if self.database.ddl.keeps_fulltext_column(table) and assurance() is None:
             raise UnsafeOperation(
-                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
-                " dropped has left a hidden column.",
-                remedy="Rebuild the table before expand(), which writes do not wait for:",
+                f"The last phase would rebuild {pair.table} while writes wait, to drop a column: a dropped FULLTEXT"
+                " index left a hidden column.",
+                remedy="Rebuild the table before expand(), which does not block writes:",
                 code=self.database.ddl.rebuild_call(table),
             )
         kinds = ("fulltext", "spatial")
@@ -123,15 +123,15 @@ class SyncChecks(SyncTriggers):
         if found is not None and assurance() is None:
             drop = self.database.ddl.written_call("drop_index_if_exists", found.name, pair.table)
             raise UnsafeOperation(
-                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
+                f"The last phase would rebuild {pair.table} while writes wait, to drop a column: {found.kind.upper()} index"
                 f" {found.name}.",
-                why=f"{self.product} drops no column online from a table with such an index.",
-                remedy="Drop the index before expand() and create it again after the last phase; or let it be rebuilt:",
+                why=f"{self.product} cannot drop a column online from a table with such an index.",
+                remedy="Drop the index before expand() and create it again after the last phase, or allow the rebuild:",
                 code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
     def _refuse_copied(self, pair: Pair, table: Table) -> None:
-        """Refuse what would keep switch() from making the new column NOT NULL online."""
+        """Refuse what would prevent switch() from making the new column NOT NULL online."""
         begun = pair.winner is not None or pair.shadow in table.columns
         if (
             begun
@@ -144,15 +144,15 @@ class SyncChecks(SyncTriggers):
         for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
             drop = self.database.ddl.written_call("drop_column_if_exists", pair.table, name)
             raise UnsafeOperation(
-                f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
+                f"switch() would copy {pair.table} while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
                 " stored generated column.",
-                why=f"{self.product} makes no column NOT NULL online in a table that has one.",
-                remedy=f"Drop {name} before expand(), and add it again after the last phase; or let the table be copied:",
+                why=f"{self.product} cannot make a column NOT NULL online in a table with a stored generated column.",
+                remedy=f"Drop {name} before expand() and add it again after the last phase, or allow the copy:",
                 code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
     def _users(self, table: Table, column: str) -> Iterator[tuple[str, str]]:
-        """Describe what uses a column by an expression, checks excepted, with the call that drops it."""
+        """Describe what uses a column in an expression, except checks, with the call that drops it."""
         shown, target = showcreate.read(table.sql), table.name.name
         for name, found in shown.columns.items():
             if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
@@ -181,16 +181,16 @@ class SyncChecks(SyncTriggers):
         if not self.database.abilities.renames_what_is_used:
             raise self.database.unsupported(
                 f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
-                "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
+                "virtual columns that show a number from the server: MariaDB or PostgreSQL",
                 "Rename it while the application is stopped:",
                 self._renamed_at_once(pair),
             )
         if assurance() is None:
             raise UnsafeOperation(
                 f"{what}: until contract() {pair.shadow} can be read, but not written nor indexed.",
-                why=f"{self.product} gives out the number after all triggers, so that the second name can but be a virtual"
-                " column: WHERE by it reads the whole table.",
-                remedy="Where the new application does not look for rows by it before contract(), say so:",
+                why=f"{self.product} assigns the number after all triggers, so the second name can only be a virtual column:"
+                " WHERE on it reads the whole table.",
+                remedy="If the new application does not search by this column before contract(), confirm it:",
                 code='with assured("the new application finds rows by other columns until then"):\n    ...',
             )
 
@@ -199,7 +199,7 @@ class SyncChecks(SyncTriggers):
         what = f"Another type for {pair.source} of {pair.table}"
         if found.get("GENERATED"):
             raise self.database.unsupported(
-                f"{what}, a generated column,", "to compute it anew", "Drop it and add it again."
+                f"{what}, a generated column,", "to compute it again", "Drop it and add it again."
             )
         if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
             raise self.database.unsupported(
@@ -209,7 +209,7 @@ class SyncChecks(SyncTriggers):
             self.check_constraints(pair, table)
 
     def check_constraints(self, pair: Pair, table: Table) -> None:
-        """Refuse what cannot move: a foreign key wants one type on both sides, a check is added by copying the table."""
+        """Refuse what cannot move: a foreign key needs one type on both sides, adding a check copies the table."""
         what = f"Another type for {pair.source} of {pair.table}"
         mine = [owned for owned in table.things_using(pair.source) if isinstance(owned, Constraint)]
         stuck = [constraint.name for constraint in mine if constraint.kind in ("foreign key", "check")]
@@ -225,20 +225,20 @@ class SyncChecks(SyncTriggers):
             code = self._dropped_by(named, pair.table)
             raise self.database.unsupported(
                 f"{what} together with {named}",
-                f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
-                f"Drop it before this, and create it again when the column has its other type{':' if code else '.'}",
+                f"PostgreSQL: {self.product} requires one type on both sides of a key, and copies the table for a check",
+                f"Drop it first, and create it again when the column has its new type{':' if code else '.'}",
                 code,
             )
 
     def _renamed_at_once(self, pair: Pair) -> str:
-        """Write the call that renames a column in one statement; ``op.alter_column`` would need the whole definition."""
+        """Return the call that renames a column in one statement; ``op.alter_column`` would need the whole definition."""
         names = f"{self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
         return call(
             "op.execute", f"ALTER TABLE {self.quoted_table(pair.table)} RENAME COLUMN {names}, ALGORITHM=INPLACE"
         )
 
     def _dropped_by(self, named: str, table: Name) -> str:
-        """Return the call that drops a constraint; the check that is part of a column's definition has none."""
+        """Return the call that drops a constraint; a check inside a column definition has none."""
         if named.startswith("CHECK "):
             return ""
         key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
@@ -253,7 +253,7 @@ def _both(pair: Pair) -> tuple[str, str]:
 
 
 def _weight(table: Table, column: str) -> int:
-    """Count what a column has of its own: indexes and constraints, NOT NULL, and what is more than a type and a default."""
+    """Count the objects of a column: indexes and constraints, NOT NULL, and attributes beyond type and default."""
     own = [owned for owned in table.things_using(column) if not owned.name.startswith("safeops")]
     more = set(definition_of(table, column).clauses) - {
         "type",
@@ -274,7 +274,7 @@ _QUOTED = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", re.S)
 
 
 def retyped(found: Definition, type_: str) -> Definition:
-    """Return a definition with another type; text keeps its character set where the new type names none."""
+    """Return a definition with another type; text keeps its character set if the new type names none."""
     bare, charset, collation = spelling.split_type(type_)
     if charset is None and collation is None and re.match(r"(var)?char|\w*text|enum|set", bare, re.I):
         charset, collation = found.get("CHARACTER SET"), found.get("COLLATE")
@@ -284,7 +284,7 @@ def retyped(found: Definition, type_: str) -> Definition:
 
 
 def converted_alike(shadow: str, value: str, type_: str) -> str:
-    """Compare a shadow column with what a value becomes when it is written to a column of its type."""
+    """Compare a shadow column with a value as it would be stored in a column of its type."""
     bare = spelling.type_name(spelling.split_type(type_)[0])
     kind = re.split(r"[ (]", bare)[0]
     if kind in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
@@ -296,12 +296,12 @@ def converted_alike(shadow: str, value: str, type_: str) -> str:
     if kind == "varchar" or kind.endswith("text") or kind == "json":
         texts = (f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (shadow, f"CAST({value} AS CHAR)"))
         return f"({' <=> '.join(texts)})"
-    # A label of an ENUM is found by its collation, a CHAR loses its spaces: what is equal is in sync.
+    # ENUM labels match by collation and CHAR drops trailing spaces: equal values are in sync.
     return f"({shadow} <=> {value})"
 
 
 def repeatable(table: Table, column: str) -> Definition:
-    """Return a definition as a MODIFY can repeat it online: MariaDB shows JSON as the text and the check that it is."""
+    """Return a definition that MODIFY can repeat online: MariaDB shows JSON as a text with a check."""
     found = definition_of(table, column)
     parts = {"type": "json", "CHARACTER SET": None, "COLLATE": None, "CHECK": None}
     return found.with_(**parts) if table.columns[column].type == "json" else found
@@ -325,7 +325,7 @@ def placeholder(type_: str) -> str:
 
 
 def default_for(type_: str, default: str | None, former: str) -> str | None:
-    """Spell a default of another type: MySQL puts that of a TEXT in parentheses, and gives the time the type's digits."""
+    """Write a default for another type: MySQL puts that of a TEXT in parentheses, and gives the time the type's digits."""
     if default is None or default.upper() == "NULL":
         return default
     if is_wrapped(type_) or is_wrapped(former):
@@ -339,7 +339,7 @@ def default_for(type_: str, default: str | None, former: str) -> str | None:
 
 
 def is_wrapped(type_: str) -> bool:
-    """Tell whether a default of a type stands in parentheses."""
+    """Return whether a default of a type is written in parentheses."""
     return bool(re.match(r"\w*(text|blob)|json|geom|point|(multi)?(linestring|polygon|point)", type_, re.I))
 
 
@@ -355,7 +355,7 @@ def column_of(element: str) -> str:
 
 
 def exchanged(text: str, pair: Pair) -> str:
-    """Put each name of a pair in the place of the other, in SQL as the server spells it."""
+    """Exchange the two names of a pair in SQL that the server has written."""
     names = {pair.source.casefold(): pair.shadow, pair.shadow.casefold(): pair.source}
 
     def named(match: re.Match[str]) -> str:
@@ -367,7 +367,7 @@ def exchanged(text: str, pair: Pair) -> str:
 
 
 def renamed(text: str, pair: Pair) -> str:
-    """Put the shadow column's name in the place of the source's, in SQL as the server spells it."""
+    """Replace the name of the source by that of the shadow column, in SQL that the server has written."""
 
     def named(match: re.Match[str]) -> str:
         quoted = match.group()

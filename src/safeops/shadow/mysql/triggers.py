@@ -1,6 +1,6 @@
-"""What keeps a column and its twin in step on MariaDB and MySQL: a trigger before INSERT and one before UPDATE.
+"""The triggers that keep a column and its shadow column in sync on MariaDB and MySQL: before INSERT and before UPDATE.
 
-Both fire for LOAD DATA, REPLACE and ON DUPLICATE KEY UPDATE too; cascades of foreign keys alone pass them by.
+Both fire for LOAD DATA, REPLACE and ON DUPLICATE KEY UPDATE too; only cascades of foreign keys bypass them.
 https://mariadb.com/kb/en/trigger-overview/
 """
 
@@ -29,9 +29,9 @@ from safeops.shadow import port
 if TYPE_CHECKING:
     from safeops.databases.mysql import MySQL
 
-# The order in which they are made anew: as long as INSERT has its old note, the pair is the old one.
+# The order of replacing them: while the INSERT trigger has its old metadata, the pair is the old one.
 EVENTS = ("UPDATE", "INSERT")
-# Copying between columns of one type loses nothing, and strict modes would refuse what stands in old rows: zero dates.
+# Copying between columns of one type loses nothing; strict modes would reject zero dates of existing rows.
 LENIENT = (("sql_mode", "IF(FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode), 'NO_BACKSLASH_ESCAPES', '')"),)
 TRUNCATED = 1265
 NOTED_AS = "DECLARE safeops_pair LONGTEXT DEFAULT"
@@ -39,7 +39,7 @@ NOTED_AS = "DECLARE safeops_pair LONGTEXT DEFAULT"
 
 @dataclass(frozen=True)
 class Locked(Step):
-    """Statements, each of which commits by itself, between which no other session reads or writes the table.
+    """Statements under one table lock; each of them commits separately.
 
     Those of ``alternatives`` may take long: they run without the lock.
     """
@@ -56,7 +56,7 @@ class Locked(Step):
             for sql in _together(database, self.sql, *self.then):
                 database.run(sql)
         finally:
-            # On a lost connection nothing is locked any more, and the first error is the one to see.
+            # A lost connection holds no locks; the first error is the useful one.
             with suppress(sa.exc.SQLAlchemyError):
                 database.run("UNLOCK TABLES")
 
@@ -64,7 +64,7 @@ class Locked(Step):
 def _together(database: Any, *statements: str) -> list[str]:
     if not database.abilities.runs_blocks:
         return [*statements]
-    # A block takes no CREATE TRIGGER, but prepared statements of all sorts.
+    # A block cannot contain CREATE TRIGGER, but it can execute any prepared statement.
     return [f"BEGIN NOT ATOMIC {' '.join(f'EXECUTE IMMEDIATE {database.literal(sql)};' for sql in statements)} END"]
 
 
@@ -76,7 +76,7 @@ class SyncTriggers(port.ShadowColumns):
     # Looking ----------------------------------------------------------------------------------------------------
 
     def find_pair(self, table: Table, name: str) -> Pair | None:
-        """Return the pair while triggers serve each event; or whatever is left of it once one of its columns is gone."""
+        """Return the pair if triggers serve each event, or if one of its columns was dropped."""
         own, passing = self.triggers_of_pair(table.name, name), self.interim_triggers_of_pair(table.name, name)
         texts = [*own.values(), *passing.values()]
         pair = next((found for found in (pair_of(text, table.name) for text in texts) if found), None)
@@ -85,7 +85,7 @@ class SyncTriggers(port.ShadowColumns):
         return self._as_arranged(pair, table) if {*own, *passing} == {*EVENTS} else None
 
     def _as_arranged(self, pair: Pair, table: Table) -> Pair:
-        """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
+        """Return the pair as its columns are: a stop may leave the names exchanged, but not the metadata."""
         switched = table.columns[pair.shadow].comment == mark(replace(pair, switched=True))
         if pair.winner is not None or pair.switched == switched:
             return pair
@@ -103,7 +103,7 @@ class SyncTriggers(port.ShadowColumns):
         return self._bodies(table, {trigger_name(name, event): event for event in EVENTS})
 
     def interim_triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
-        """Return the bodies of those that serve a pair while its columns swap their names."""
+        """Return the bodies of the triggers that serve a pair while its columns swap their names."""
         return self._bodies(table, {interim_name(name, event): event for event in EVENTS})
 
     def _bodies(self, table: Name, events: dict[str, str]) -> dict[str, str]:
@@ -117,7 +117,7 @@ class SyncTriggers(port.ShadowColumns):
             return self.read(sql, **parameters)
 
     def _last_trigger(self, table: Name, name: str, event: str) -> str | None:
-        """Return the last of the users' triggers of an event: what they write must be in sync too."""
+        """Return the last user trigger of an event: what it writes must be in sync too."""
         own = ", ".join(self.literal(one(name, event)) for one in (trigger_name, interim_name))
         sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self.database, table)}
             AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = '{event}'
@@ -128,7 +128,7 @@ class SyncTriggers(port.ShadowColumns):
     # Making -----------------------------------------------------------------------------------------------------
 
     def trigger_sqls(self, pair: Pair, table: Table, *, anew: bool = False) -> Iterator[str]:
-        """Render the statements that make the triggers of a pair, where ``anew`` in the place of the existing ones."""
+        """Render the statements that create the triggers of a pair, or with ``anew`` replace the existing ones."""
         for event in EVENTS:
             trigger = trigger_name(pair.name, event)
             if anew and not self.database.abilities.guards_natively:
@@ -140,20 +140,18 @@ class SyncTriggers(port.ShadowColumns):
     def _trigger(self, head: str, pair: Pair, name: str, last: str | None, body: str) -> str:
         trigger, table = self.database.quoted_here(Name(name, pair.table.schema)), self.database.quoted_here(pair.table)
         follows = f"FOLLOWS {self.quoted(last)} " if last else ""
-        # A comment would not survive a dump: its statements are comments themselves, and a client strips comments.
+        # A comment would not survive a dump: its statements are comments themselves, and clients strip comments.
         on_catalogue = f"BEGIN {NOTED_AS} {pair.literal_note}; {body}END"
         return f"{head.replace('{}', trigger)} ON {table} FOR EACH ROW {follows}{on_catalogue}"
 
     def renew_triggers(self, pair: Pair, table: Table) -> Plan:
-        """Make the triggers again of which no dump could be read: their notes are comments."""
+        """Replace triggers that a dump would lose: their metadata is in comments."""
         texts = self.triggers_of_pair(pair.table, pair.name)
         if not any(f"/*{MARK}" in text for text in texts.values()):
             return
         first, *others = self.replaced_sqls(pair, pair, table)
         variables = STRICT if pair.winner is None else LENIENT
-        does = (
-            f"the triggers that keep {pair.source} and {pair.shadow} of {pair.table} in sync can be dumped and restored"
-        )
+        does = f"replaced the sync triggers of {pair.table}.{pair.source} and {pair.shadow} by ones that survive a dump"
         yield Locked(first, does, (pair.table,), tuple(others), variables=variables, table=pair.table)
 
     def drop_triggers(self, pair: Pair) -> Plan:
@@ -211,7 +209,7 @@ class SyncTriggers(port.ShadowColumns):
         return self._trigger(f"CREATE TRIGGER {{}} BEFORE {event}", pair, interim_name(pair.name, event), last, body)
 
     def _interim_body(self, pair: Pair, event: str) -> str:
-        """Look how the columns are called: it serves before and after they swap their names."""
+        """Return a body that reads the current names of the columns: it works before and after the swap."""
         before, after = (self._one_way(one, event) for one in (pair, replace(pair, value=pair.back, type=None)))
         looked = (
             "(SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
@@ -223,7 +221,7 @@ class SyncTriggers(port.ShadowColumns):
 
     def _pair_body(self, pair: Pair, table: Table, event: str) -> str:
         if self.is_computed(pair, table):
-            # The server itself keeps them in sync: the trigger holds the note.
+            # The server itself keeps them in sync: the trigger only holds the metadata.
             return ""
         if pair.winner is None:
             return self._one_way(pair, event)
@@ -232,7 +230,7 @@ class SyncTriggers(port.ShadowColumns):
     def _one_way(self, pair: Pair, event: str) -> str:
         new, old, shadow = (f"{row}.{self.quoted(one)}" for row, one in _places(pair))
         value = new if pair.value is None else self._evaluated(pair, new)
-        # The write is the application's, which knows nothing of the shadow column: it must go well.
+        # The application that writes knows nothing of the shadow column: its write must succeed.
         handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {shadow} = NULL; "
         handler += self._refused_by_warning(pair, shadow)
         follow = f"SET {shadow} = {value}; "
@@ -242,7 +240,7 @@ class SyncTriggers(port.ShadowColumns):
         return handler + (follow if event == "INSERT" else f"IF NOT {same(new, old)} THEN {follow}END IF; ")
 
     def _refused_by_warning(self, pair: Pair, shadow: str) -> str:
-        """Some refusals count as warnings to a handler, as the rounding of a DECIMAL does too: that one is no error."""
+        """Some errors are warnings to a handler. So is the rounding of a DECIMAL, which is not an error."""
         if self.database.abilities.counts_errors_in_handlers:
             refused = f"BEGIN IF @@error_count > 0 THEN SET {shadow} = NULL; END IF; END"
             return f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
@@ -261,15 +259,15 @@ class SyncTriggers(port.ShadowColumns):
         )
 
     def _two_way_insert(self, pair: Pair, table: Table) -> str:
-        """Take the one that is not its default for the one that was written."""
+        """Treat the column that differs from its default as the written one."""
         given = self.constant_default(table, pair.source)
         first, second = map(self._new, _ranked(pair))
         if given is None:
             if self.default_of(table, pair.source) is not None and not self.leans(table, pair):
-                # The shadow column alone has no default.
+                # Only the shadow column has no default.
                 first, second = self._new(pair.shadow), self._new(pair.source)
             return f"IF {first} IS NOT NULL THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
-        # A variable of its type, or the default 0.1 of a FLOAT would be another number than the value.
+        # A variable of its type: otherwise the default 0.1 of a FLOAT would differ from the value.
         declared = f"DECLARE safeops_default {self._type_of(table, pair.source)} DEFAULT {given}; "
         written = f"NOT {same(first, 'safeops_default')}"
         return f"{declared}IF {written} THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
@@ -278,7 +276,7 @@ class SyncTriggers(port.ShadowColumns):
         return f"NEW.{self.quoted(column)}"
 
     def _type_of(self, table: Table, column: str) -> str:
-        """Return the type of a column with its character set, which a variable would take from the database."""
+        """Return the type of a column with its character set; a variable would use that of the database."""
         bare = definition_of(table, column).clauses["type"]
         parameters = {"schema": table.name.schema, "table": table.name.name, "column": column}
         charset, collation = self._asked(COLLATION, **parameters)[0]
@@ -291,7 +289,7 @@ class SyncTriggers(port.ShadowColumns):
         return None if text is None or text.upper() == "NULL" else text
 
     def constant_default(self, table: Table, column: str) -> str | None:
-        """Return the default that each column of a row gets alike; None where it has none, or a call makes it."""
+        """Return the default that both columns of a row get; None if there is none, or if a call computes it."""
         text = self.default_of(table, column)
         words = re.sub(r"current_timestamp(\(\d\))?", "", spelling.default(text) or "")
         found = sqltext.tokens(words)
@@ -299,12 +297,12 @@ class SyncTriggers(port.ShadowColumns):
         return None if calls else text
 
     def leans(self, table: Table, pair: Pair) -> bool:
-        """Tell whether the source has its shadow column for a default: so an INSERT ... SELECT may leave it out."""
+        """Return whether the default of the source is its shadow column: an INSERT ... SELECT can then omit it."""
         default = spelling.default(self.default_of(table, pair.source)) or ""
         return default.startswith("`") and showcreate.name_of(default).casefold() == pair.shadow.casefold()
 
     def is_computed(self, pair: Pair, table: Table) -> bool:
-        """Tell whether the server computes the shadow column of a source that is computed or counted itself."""
+        """Return whether the server computes the shadow column: the source is generated or AUTO_INCREMENT."""
         found = definition_of(table, pair.source)
         return pair.winner is not None and (found.get("GENERATED") is not None or is_counted(table, pair.source))
 
@@ -318,12 +316,12 @@ def interim_name(pair: str, event: str) -> str:
 
 
 def mark(pair: Pair) -> str:
-    """Return the comment of the column that was added for a pair, or that stays behind."""
+    """Return the comment of the column that was added for a pair, or that follows after a switch."""
     return f"{MARK}{pair.name}{' switched' if pair.switched else ''}"
 
 
 def same(one: str, other: str) -> str:
-    """Compare two values to the last bit: equal letters may differ in case, and equal texts of numbers in a digit."""
+    """Compare two values bit by bit: equal texts may differ in case, and equal numbers in a digit."""
     return f"({one} <=> {other} AND CAST({one} AS BINARY) <=> CAST({other} AS BINARY))"
 
 

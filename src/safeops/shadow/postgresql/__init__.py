@@ -1,4 +1,4 @@
-"""A column and its twin on PostgreSQL: whatever belongs together is done in one transaction."""
+"""A column and its shadow column on PostgreSQL: related statements run in one transaction."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ShadowColumns(OfflineScripts):
         collation = "" if definition.collation is None else f" COLLATE {self.quoted(definition.collation)}"
         return f"{definition.type}{collation}"
 
-    # Before anything is touched ---------------------------------------------------------------------------------
+    # Before the first change -------------------------------------------------------------------------------------
 
     def check_pair(self, pair: Pair, table: Table) -> None:
         self.check_row_security(pair, table)
@@ -84,7 +84,7 @@ class ShadowColumns(OfflineScripts):
         self._check_shape(pair, table)
         self._check_partitioned(pair, table)
         self._check_published(pair, table)
-        # What the new type does not take is found now, not after the fill.
+        # This finds values that the new type rejects before the fill.
         self.copies(pair, table)
         self.default_of_shadow(pair, table)
         if pair.back is not None and pair.type is not None:
@@ -92,7 +92,7 @@ class ShadowColumns(OfflineScripts):
             self.read(f"SELECT ({pair.back}) FROM (SELECT {value}) safeops_row")
 
     def check_row_security(self, pair: Pair, table: Table) -> None:
-        """Refuse hidden rows, also those on the other side of a foreign key: its copy would be checked without them."""
+        """Refuse hidden rows, also at the other side of a foreign key: its copy would be checked without them."""
         inbound = [Name(row[1], row[0]) for row in self.read(INBOUND, id=table.id, column=pair.source)]
         referents = [key.referent for key in table.constraints.values() if key.referent and pair.source in key.columns]
         self.database.refuse_hidden_rows([table.name, *inbound, *referents])
@@ -100,9 +100,9 @@ class ShadowColumns(OfflineScripts):
     def _check_free(self, pair: Pair, table: Table) -> None:
         if pair.shadow in table.columns:
             raise DefinitionMismatch(
-                f"Column {table.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
+                f"Column {table.name}.{pair.shadow} exists, but nothing keeps it in sync with {pair.source}.",
                 why="It was left untouched: it may be another column, or one whose trigger was dropped or disabled.",
-                remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
+                remedy="Choose another name. If you do not need the values of the column, drop it first:",
                 code=f'drop_column_if_exists("{table.name.name}", "{pair.shadow}")',
             )
 
@@ -110,17 +110,16 @@ class ShadowColumns(OfflineScripts):
         column = existing.columns[pair.source]
         if existing.kind not in ("table", "partitioned table") or self._source(pair, existing)["children"]:
             raise self.database.unsupported(
-                f"A twin of a column of {existing.name}, a {existing.kind} that others inherit from or that is kept"
-                " elsewhere,",
+                f"A shadow column in {existing.name}, a {existing.kind} with child tables or with its rows elsewhere,",
                 "an ordinary or a partitioned table",
             )
         if column.computed is not None:
             raise UnsafeOperation(
-                f"{existing.name}.{pair.source} is generated: nobody writes it, and a copy would rewrite the table.",
-                remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
+                f"{existing.name}.{pair.source} is generated: it is not written, and a copy would rewrite the table.",
+                remedy="Add the generated column under its new name or type, and drop this one when it is no longer used.",
             )
         self._check_added(pair, existing)
-        # Also a foreign key with PERIOD has only what its key of the other table has.
+        # A foreign key with PERIOD has only what the referenced key has.
         stiff = [
             owned
             for table in (existing, *self.partitions_of(existing))
@@ -131,7 +130,7 @@ class ShadowColumns(OfflineScripts):
         ]
         if stiff:
             raise UnsafeOperation(
-                f"{existing.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build while others write: "
+                f"{existing.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build online: "
                 f"{stiff[0].definition}",
                 remedy="Drop it first, and create it again after the change.",
             )
@@ -140,22 +139,21 @@ class ShadowColumns(OfflineScripts):
         parent = self._source(pair, table)["parent"]
         if parent:
             raise UnsafeOperation(
-                f"{table.name} inherits {pair.source} from {parent}: PostgreSQL does not drop or rename it here alone.",
+                f"{table.name} inherits {pair.source} from {parent}: PostgreSQL cannot drop or rename it in one partition.",
                 remedy=f"Change the column on {parent}, and all its partitions change with it.",
             )
         if (level := self.database.safety.partition_key_using(table, pair.source)) is not None:
             raise in_partition_key(pair, table, *level)
 
     def _check_added(self, pair: Pair, table: Table) -> None:
-        """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
+        """Refuse a domain with constraints: the server rewrites the table to check the NULL of each row."""
         type_ = pair.type or table.columns[pair.source].type
         if self.database.adds_by_rewriting(
             table, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"
         ):
             raise UnsafeOperation(
-                f"A column of type {type_} beside {table.name}.{pair.source} would rewrite the table: {type_} is a domain"
-                " with constraints of its own.",
-                remedy="Have the constraints on the column instead of the domain, for as long as the change goes on:",
+                f"Adding a column of type {type_} to {table.name} would rewrite it: {type_} is a domain with constraints.",
+                remedy="Move the constraints from the domain to the column until the change is complete:",
                 code=f"op.execute('ALTER DOMAIN {type_} DROP CONSTRAINT ...')",
             )
 
@@ -163,12 +161,12 @@ class ShadowColumns(OfflineScripts):
         if self.database.version < (15,):
             return
         for name, filtered in self.read(_PUBLISHED, id=table.id, column=pair.source):
-            # SET TABLE would take all other tables out of the publication.
+            # SET TABLE would remove all other tables from the publication.
             alter, target = f"ALTER PUBLICATION {self.quoted(name)}", self.quoted_table(table.name)
             again = call("op.execute", f"{alter} ADD TABLE {target}{filtered or ''}")
             raise DependentObjects(
                 f"Publication {name} publishes {table.name}.{pair.source} in a list of columns.",
-                why="The new column would not be in it, and a subscriber must have a column before it is published.",
+                why="The new column would not be in the list, and a subscriber must have a column before it is published.",
                 remedy="Add the new column on the subscribers, then publish the whole table, and list its columns again"
                 " after the change:",
                 code=f"{call('op.execute', f'{alter} DROP TABLE {target}')}\n{again}",
@@ -188,7 +186,7 @@ class ShadowColumns(OfflineScripts):
         found, column = self._source(pair, table), table.columns[pair.source]
         collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
         add = f"ALTER TABLE {target} ADD COLUMN {shadow} {pair.type or column.type}{collation}"
-        # Else a domain would give its default to the existing rows, and they would count as filled.
+        # Otherwise existing rows would get the default of a domain, and would count as filled.
         add += " DEFAULT NULL"
         default = self._shared_default(pair, table, found) if pair.winner is not None else None
         shared = [] if default in (None, NO_DEFAULT) else [f"SET DEFAULT {default}"]
@@ -197,11 +195,11 @@ class ShadowColumns(OfflineScripts):
         then += self.database.ddl.column_attributes(table.name, pair.shadow, {**found, **of_other_type})
         certain, others = self._is_certain(pair, table), found["triggers"] or []
         then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
-        does = f"added {table.name}.{pair.shadow}, in step with {pair.source}"
+        does = f"added {table.name}.{pair.shadow}, in sync with {pair.source}"
         yield self.after_vacuum(Step(add, does, (table.name,), tuple(then), effect=Effect(table.name, pair.shadow)))
 
     def _shared_default(self, pair: Pair, table: Table, found: dict[str, Any]) -> str | None:
-        """Return the default where each row that is written in one transaction gets the same from it, else None."""
+        """Return the default if all rows that one transaction writes get the same value from it, else None."""
         column = table.columns[pair.source]
         default: str | None = column.default or found["domain_default"]
         if default is None:
@@ -210,7 +208,7 @@ class ShadowColumns(OfflineScripts):
         return None if self.database.rewrites(table, add) else default
 
     def _is_certain(self, pair: Pair, table: Table) -> bool:
-        """Tell whether the conversion is one that the server makes unasked: those take every value."""
+        """Return whether the conversion is an implicit cast: such casts accept every value."""
         if pair.value is not None or pair.type is None or "(" in pair.type:
             return False
         return bool(self.read(_IMPLICIT, id=table.id, column=pair.source, type=pair.type))
@@ -233,7 +231,7 @@ class ShadowColumns(OfflineScripts):
         for copy in copies:
             if copy.kind == "foreign key":
                 yield from self.replace_key(copy)
-        # Another pair's keys to the source need its unique index; that pair makes them anew.
+        # The keys of another pair to the source need its unique index; that pair creates them again.
         yield from self._without_copies_of_others(pair.source, table)
         now = self.database.table(table.name) or table
         yield self._exchange(
@@ -247,7 +245,7 @@ class ShadowColumns(OfflineScripts):
         copies = [copy for copy in copies if not copy.late]
         children = list(dict.fromkeys(one.table for one in late if one.table != table.name))
         lock, *then = self.locks_with(table.name, children)
-        # After a swap by another runner, the statements below would exchange the two back.
+        # After a swap by another runner, the statements below would reverse it.
         then += [self.still_in_sync(table.id, pair), *self.same_tree(table, tree)]
         then += [*self.trigger_removal(table.id, pair), *(one for copy in late for one in self.late_drop(copy))]
         then += [*self._moved_default(pair, table), *self._moved_defaults_of_parts(pair, table)]
@@ -268,7 +266,7 @@ class ShadowColumns(OfflineScripts):
         then += self.identities_of_parts(pair, table)
         if kept is not None:
             then += self._swapped(pair, kept, table, found)
-        done = f"{table.name}.{pair.shadow} has taken the place of {pair.source}"
+        done = f"replaced {table.name}.{pair.source} by {pair.shadow}"
         return self.after_vacuum(
             Step(
                 lock,
@@ -282,7 +280,7 @@ class ShadowColumns(OfflineScripts):
         yield from self.validate_keys(table)
 
     def _nullable_again(self, pair: Pair, table: Table) -> list[str]:
-        """Return the statements by which the source takes NULL; from 18 on a partition may have a NOT NULL of its own."""
+        """Return the statements that make the source nullable; from 18 on a partition may have a separate NOT NULL."""
         parts = self.partitions_of(table) if self.database.version >= (18,) else ()
         return [self.database.ddl.alter_column(one.name, pair.source, "DROP NOT NULL") for one in (table, *parts)]
 
@@ -293,7 +291,7 @@ class ShadowColumns(OfflineScripts):
             return moved_identity(self.database, pair, table)
         default = pair.default if pair.switched else self.default_of_shadow(pair, table)
         if default is None:
-            # The shadow column's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
+            # The shadow column too: with a domain it has an explicit default, even NULL, until that of the domain applies.
             names = [one for one in (pair.source, pair.shadow) if table.columns[one].default is not None]
             return [self.database.ddl.alter_column(table.name, name, "DROP DEFAULT") for name in names]
         return [
@@ -303,7 +301,7 @@ class ShadowColumns(OfflineScripts):
         ]
 
     def _moved_defaults_of_parts(self, pair: Pair, table: Table) -> list[str]:
-        """Return the statements by which each partition has the default that it had, where that is another one."""
+        """Return the statements that restore the default of each partition that differs."""
         statements = []
         for part in self.partitions_of(table):
             if part.columns[pair.source].default == table.columns[pair.source].default:
@@ -321,13 +319,13 @@ class ShadowColumns(OfflineScripts):
     def _default_statements(self, pair: Pair, table: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
             return [self.database.ddl.alter_column(table.name, pair.shadow, f"SET DEFAULT {default}")]
-        # A default takes no subquery: what the conversion makes of a constant is a constant.
+        # A default cannot have a subquery: the converted constant is a constant.
         value = self.scalar(f"SELECT quote_nullable({default}::text)")
         type_ = pair.type or table.columns[pair.source].type
         return [self.database.ddl.alter_column(table.name, pair.shadow, f"SET DEFAULT {value}::{type_}")]
 
     def _shadow_not_null(self, pair: Pair, table: Table) -> Plan:
-        """Plan that the shadow column is NOT NULL if the source is; where that is not validated, the swap adds it."""
+        """Plan that the shadow column is NOT NULL if the source is; if that is not validated, the swap adds it."""
         if table.columns[pair.source].nullable:
             return
         rule = not_null_of(table, pair.source)
@@ -337,7 +335,7 @@ class ShadowColumns(OfflineScripts):
             yield from self.database.ddl.set_not_null(table.name, pair.shadow, table)
 
     def _same_not_null(self, pair: Pair, table: Table, found: dict[str, Any]) -> list[str]:
-        """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
+        """Return the statement that restores the name of NOT NULL, which is a constraint from PostgreSQL 18 on."""
         if not found["not_null"]:
             return []
         rule = not_null_of(table, pair.source)
@@ -365,7 +363,7 @@ class ShadowColumns(OfflineScripts):
         swapped = [f"ALTER TABLE {target} RENAME COLUMN {one} TO {other}" for one, other in renames]
         type_ = table.columns[pair.shadow].type
         triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False, type_=type_)
-        # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
+        # A compiled function keeps the old type of the column; any ALTER FUNCTION, even without a change, recompiles it.
         return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
 
     def drop_shadow(self, pair: Pair, table: Table) -> Plan:
@@ -381,14 +379,14 @@ class ShadowColumns(OfflineScripts):
         )
 
     def _given_back(self, pair: Pair, table: Table) -> Plan:
-        """Plan that foreign keys which an interrupted promotion has handed over are the source's again."""
+        """Plan to move foreign keys back to the source after an interrupted swap."""
         if pair.source in table.columns:
             for copy in [*self.foreign_keys(pair, table), *self.inbound(pair, table)]:
                 yield from self.make(copy)
                 yield from self.replace_key(copy)
 
     def _without_copies_of_others(self, column: str, existing: Table) -> Plan:
-        """Plan that the copies are gone which are foreign keys to a column."""
+        """Plan to drop the copies that are foreign keys to a column."""
         for schema, table, named, _ in self.read(INBOUND, id=existing.id, column=column):
             child = self.database.table(Name(table, schema))
             if is_ours(named) and child is not None:

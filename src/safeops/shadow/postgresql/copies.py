@@ -1,4 +1,4 @@
-"""The copies that a twin has of a column's indexes and constraints: PostgreSQL itself spells them, on an empty copy."""
+"""The copies of a column's indexes and constraints for its shadow column: PostgreSQL writes them, on an empty table copy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class IndexCopies(PartitionKeys):
     """Finds, makes and renames the copies."""
 
     def copies(self, pair: Pair, table: Table) -> list[Copy]:
-        """Return the copies that the shadow column of a pair is to have."""
+        """Return the copies that the shadow column of a pair needs."""
         found = [*self._own_copies(pair, table), *self.foreign_keys(pair, table), *self.inbound(pair, table)]
         for part in self.partitions_of(table):
             found += [*self._own_copies(pair, part), *self.foreign_keys(pair, part), *self.inbound(pair, part)]
@@ -59,7 +59,7 @@ class IndexCopies(PartitionKeys):
         for index in indexes:
             wanted = spelled.indexes[index.name]
             rest = _rest_of(wanted.definition)
-            # A word in a definition need not have been the column.
+            # A word in a definition need not be the column.
             if rest != _rest_of(index.definition):
                 constraint = table.constraints.get(index.name)
                 kind = constraint.kind if index.of_constraint and constraint else "index"
@@ -83,7 +83,7 @@ class IndexCopies(PartitionKeys):
         return indexes, [one for one in found if isinstance(one, Constraint) and one.kind == "check"]
 
     def _rendered_for_shadow(self, pair: Pair, table: Table, indexes: list[Index]) -> Table:
-        """Have the server spell the indexes and checks for the shadow column."""
+        """Let the server write the indexes and checks for the shadow column."""
         probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
         with self.database.scratch():
             self.database.copy_empty(table, probe, "INCLUDING CONSTRAINTS")
@@ -96,11 +96,11 @@ class IndexCopies(PartitionKeys):
             self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}")
             found = self.database.table(probe)
         if found is None:
-            raise RuntimeError("the copy of a table went away: this is a defect of safeops")
+            raise RuntimeError("internal error: the temporary copy of a table disappeared; please report this bug")
         return found
 
     def default_of_shadow(self, pair: Pair, table: Table) -> str | None:
-        """Return the default of the source as one of the shadow column's type."""
+        """Return the default of the source in the type of the shadow column."""
         default = table.columns[pair.source].default
         if default is None or pair.type is None:
             return default
@@ -126,18 +126,18 @@ class IndexCopies(PartitionKeys):
         for key in table.constraints.values():
             if key.kind == "foreign key" and pair.source in key.columns and not is_ours(key.name):
                 columns = replaced(pair, key.columns)
-                # A key within the table may refer to the source as well: (tenant, parent) to (tenant, id).
+                # A key within the table can also refer to the source: (tenant, parent) to (tenant, id).
                 remote = replaced(pair, key.remote) if key.referent == table.name else list(key.remote)
                 copy = self._key_copy(pair, table.name, key, columns, remote)
                 yield from self.late_or_not(copy, table) if remote != [*key.remote] else (copy,)
 
     def inbound(self, pair: Pair, existing: Table) -> Iterator[Copy]:
-        """Go through the foreign keys that refer to the source and do not have it themselves."""
+        """Yield copies of the foreign keys that refer to the source and do not contain it."""
         for schema, table, named, _ in self.read(INBOUND, id=existing.id, column=pair.source):
             child = self.database.table(Name(table, schema))
             key = child.constraints.get(named) if child else None
             both = child is not None and child.id == existing.id and key is not None and pair.source in key.columns
-            # Another runner may have handed the key over since.
+            # Another runner may have moved the key since.
             refers = key is not None and pair.source in key.remote
             if child is not None and key is not None and refers and not is_ours(named) and not both:
                 copy = self._key_copy(pair, child.name, key, list(key.columns), replaced(pair, key.remote))
@@ -158,7 +158,7 @@ class IndexCopies(PartitionKeys):
     # Plans ------------------------------------------------------------------------------------------------------
 
     def without_outdated(self, pair: Pair, copies: list[Copy]) -> Plan:
-        """Plan that copies are gone whose original has gone, or that stand on a column which another pair has exchanged."""
+        """Plan to drop copies whose original was dropped, or whose column another pair has exchanged."""
         # A foreign key that refers to the shadow column needs its unique index.
         for copy in reversed(copies):
             existing = self.database.table(copy.table)
@@ -184,7 +184,7 @@ class IndexCopies(PartitionKeys):
         return self.after_vacuum(Step(drop, f"dropped constraint {name} of {table.name}", locks))
 
     def make(self, copy: Copy) -> Plan:
-        """Plan that a copy stands and is valid; nothing is left to do where it does."""
+        """Plan to create and validate a copy, unless it exists and is valid."""
         table = self.database.table(copy.table)
         if table is None or copy.spec or copy.late:
             return
@@ -208,7 +208,7 @@ class IndexCopies(PartitionKeys):
             yield self.database.ddl.validation(copy.table, copy.name, locks)
 
     def _while_original(self, copy: Copy) -> tuple[str, ...]:
-        """Return the statement that fails where another runner has dropped the original of a key for its copy since."""
+        """Return the statement that fails if another runner has replaced the original key by its copy."""
         if not isinstance(copy.of, Constraint) or copy.kind != "foreign key":
             return ()
         gone = f"NOT EXISTS (SELECT 1 FROM pg_constraint WHERE oid = {copy.of.id})"
@@ -228,7 +228,7 @@ class IndexCopies(PartitionKeys):
             yield self.after_vacuum(Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,)))
 
     def _make_through_partitions(self, copy: Copy, table: Table, add: str) -> Plan:
-        """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
+        """Before 18 a partitioned table cannot have a NOT VALID foreign key, but adopts those of partitions unscanned."""
         for partition in table.partitions:
             yield from self.make(replace(copy, table=partition))
         referent = (copy.of.referent,) if isinstance(copy.of, Constraint) and copy.of.referent else ()
@@ -237,24 +237,24 @@ class IndexCopies(PartitionKeys):
         yield self.after_vacuum(Step(add, does, locks, then, lock=SHARE_ROW_EXCLUSIVE))
 
     def after_vacuum(self, step: Step) -> Step:
-        """Have a step take a weak lock on its first table before the strong one.
+        """Let a step take a weak lock on its first table before the strong one.
 
-        A vacuum that the server began by itself lets go only after it has been waited for as long as ``deadlock_timeout``.
-        This lock waits for it and holds up nobody else; the fill of a column before is what calls for a vacuum.
+        An automatic vacuum is cancelled only after another session has waited ``deadlock_timeout`` for it. The weak lock
+        waits for it and blocks no other session; the fill of the column triggers such a vacuum.
         https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
         """
         lock = f"LOCK TABLE {self.quoted_table(step.locks[0])} IN SHARE UPDATE EXCLUSIVE MODE"
         return replace(step, sql=lock, then=(step.sql, *step.then))
 
     def replace_key(self, copy: Copy) -> Plan:
-        """Plan that the copy of a foreign key takes the place of the original, in one brief transaction."""
+        """Plan that the copy of a foreign key replaces the original, in one brief transaction."""
         table, target = self.database.table(copy.table), self.quoted_table(copy.table)
         if table is None or copy.name not in table.constraints or not isinstance(copy.of, Constraint):
             return
         drop = f"ALTER TABLE {target} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
         rename = f"ALTER TABLE {target} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
         referent = (copy.of.referent,) if copy.of.referent else ()
-        does = f"foreign key {copy.original} of {copy.table} is that of the new column"
+        does = f"replaced foreign key {copy.original} of {copy.table} by that of the new column"
         children = [copy.table] if copy.of.referent not in (None, copy.table) else []
         first, *then = self.locks_with(copy.of.referent or copy.table, children)
         then += [
@@ -266,7 +266,7 @@ class IndexCopies(PartitionKeys):
         yield self.after_vacuum(Step(first, does, (copy.table, *referent), tuple(then)))
 
     def renaming(self, copy: Copy) -> list[str]:
-        """Return the statements that give a copy its original's name, once that is free."""
+        """Return the statements that rename a copy to the name of its original, which must be free."""
         target, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
         if copy.spec or copy.within:
             return [self.key_of_part(copy), *self._own_comment(copy)]
@@ -284,12 +284,12 @@ class IndexCopies(PartitionKeys):
         return [f"ALTER TABLE {target} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
 
     def _own_comment(self, copy: Copy) -> list[str]:
-        """Return the statement by which the copy of a constraint has the comment of the original, where there is one."""
+        """Return the statement that copies the comment of the original constraint, if there is one."""
         comment = self.scalar(COMMENT, table=self.quoted_table(copy.table), name=copy.original)
         return [self.constraint_comment(copy.table, copy.original, comment)] if comment else []
 
     def removal(self, copy: Copy) -> list[str]:
-        """Return the statement that drops what a copy was made of."""
+        """Return the statement that drops the original of a copy."""
         if copy.within:
             return []
         if copy.kind == "index":

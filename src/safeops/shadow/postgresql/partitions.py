@@ -1,8 +1,8 @@
-"""The keys of a partitioned table's twin: a unique index of each partition, made the key of the whole in one transaction.
+"""The keys of a shadow column of a partitioned table: a unique index of each partition becomes the key in one transaction.
 
-PostgreSQL makes no key of an index that is there on a partitioned table, but a key that is added takes those of its
-partitions over without a look at the rows. An index that is attached already can be taken over no more, so the indexes of
-a twin stay unattached until then.
+PostgreSQL cannot make a key from an existing index of a partitioned table. But a new key adopts the indexes of the
+partitions without reading the rows. It cannot adopt an index that is already attached, so the indexes of a shadow column
+stay unattached until then.
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX
 """
 
@@ -22,7 +22,7 @@ from safeops.naming import Code, Name, call, fitting
 from safeops.shadow.postgresql.triggers import SyncTriggers
 
 NOTE = "safeops validates this key: "
-"""Begins the comment of a foreign key that was valid before it was made again; what follows is its own comment."""
+"""Begins the comment of a foreign key that was valid before it was re-created; its own comment follows."""
 
 _KEY_PARTS = """
 WITH RECURSIVE part AS (
@@ -47,7 +47,7 @@ JOIN pg_class c ON c.oid = k.confrelid LEFT JOIN pg_constraint u ON u.conindid =
   AND u.contype IN ('p', 'u') AND (c.relkind = 'p' OR u.conparentid <> 0)
 WHERE k.conrelid = :id AND k.conname = :name
 """
-# Those of its partitions that have rows; each refers to the same table.
+# Those of partitions that have rows; each refers to the same table.
 _PARTS_OF_KEY = """
 WITH RECURSIVE part AS (
   SELECT oid, conrelid, confrelid FROM pg_constraint WHERE conrelid = :id AND conname = :name
@@ -72,16 +72,16 @@ class Copy:
 
     Args:
         kind: "index", "unique", "primary key", "check" or "foreign key".
-        table: The table that has it: for a foreign key that refers to the column, another one.
-        original: The name that it takes over.
-        name: Its own name until then; empty for the key of a partitioned table, which is made in the end.
-        rest: An index after the name of its table; a constraint as it follows its name.
-        of: The index or constraint that it is a copy of.
-        wanted: What it is to be, as far as its columns go.
-        spec: The key of a partitioned table, as it follows its name.
+        table: The table that has it; for a foreign key that refers to the column, another table.
+        original: The name that it gets in the end.
+        name: Its name until then; empty for the key of a partitioned table, which is created in the end.
+        rest: An index after the name of its table; a constraint after its name.
+        of: The index or constraint that it copies.
+        wanted: The index that it should be, as far as its columns are concerned.
+        spec: The key of a partitioned table, after its name.
         within: It belongs to the key of a partitioned table, and is dropped with it.
-        late: A foreign key to the key of a partitioned table: it is made with that key, and validated then.
-        note: What its comment notes until it is validated.
+        late: A foreign key to the key of a partitioned table: it is created with that key, and validated then.
+        note: What its comment records until it is validated.
     """
 
     kind: str
@@ -110,13 +110,13 @@ def timing(key: Constraint) -> str:
 
 
 class PartitionKeys(SyncTriggers):
-    """Finds and makes them."""
+    """Finds and creates the keys of partitions."""
 
     def copy_name(self, pair: Pair, original: str) -> str:
         return fitting("safeops", pair.shadow, original, max_bytes=self.database.abilities.max_identifier)
 
     def partitions_of(self, table: Table) -> Iterator[Table]:
-        """Go through the partitions of every level, each with what is its own: what it inherits is that of the whole."""
+        """Yield the partitions of every level, each without what it inherits from the whole."""
         for partition in table.partitions:
             part = self.database.table(partition)
             if part is not None and part.kind != "foreign table":
@@ -128,7 +128,7 @@ class PartitionKeys(SyncTriggers):
     # Keys -------------------------------------------------------------------------------------------------------
 
     def key_parts(self, pair: Pair, existing: Table, key: Constraint, rest: str, wanted: Index) -> Iterator[Copy]:
-        """Go through the copies of a key: of the partitions, the deepest first, and of the table itself at last."""
+        """Yield the copies of a key: of the partitions, the deepest first, then of the table itself."""
         spec = self._key_spec(pair, key)
         for schema, table, original, is_partitioned, options in self.read(_KEY_PARTS, id=existing.id, name=key.name):
             name = Name(table, schema)
@@ -146,7 +146,7 @@ class PartitionKeys(SyncTriggers):
         return f"{key.kind.upper()}{distinct} ({columns}){include}{timing(key)}"
 
     def key_of_part(self, copy: Copy) -> str:
-        """Return the statement that makes the key of a partition or of the whole, once the old one is gone."""
+        """Return the statement that creates the key of a partition or of the whole after the old one was dropped."""
         add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.original)}"
         if copy.spec:
             return f"{add} {copy.spec}"
@@ -158,14 +158,14 @@ class PartitionKeys(SyncTriggers):
         return self.scalar(_TREE.format(id=table.id)) if table.is_partitioned else None
 
     def same_tree(self, table: Table, tree: str | None) -> list[str]:
-        """Return the statement that fails where a partition was added since: its part of the keys would be built now."""
+        """Return the statement that fails if a partition was added since: its part of the keys would be built now."""
         if tree is None:
             return []
         fail = "RAISE duplicate_object USING MESSAGE = 'a partition was added or removed'"
         return [block(f"({_TREE.format(id=table.id)}) IS DISTINCT FROM {self.literal(tree)}", fail)]
 
     def identities_of_parts(self, pair: Pair, existing: Table) -> list[str]:
-        """Return the statements by which the partitions have their replica identity, or their order, by the new indexes."""
+        """Return the statements that set the replica identity, or the order, of the partitions to the new indexes."""
         if not existing.is_partitioned:
             return []
         statements = []
@@ -177,8 +177,8 @@ class PartitionKeys(SyncTriggers):
     def locks_with(self, table: Name, children: list[Name]) -> list[str]:
         """Return the statements that lock a table, and those that refer to it.
 
-        Writers are kept out first, in a mode that lets the checks of foreign keys pass: who has written rows of the table
-        can still write those that refer to them and end, and who writes only those waits before it has locked anything.
+        The first mode blocks writers, but not the checks of foreign keys: a transaction that has written rows of the table
+        can still write rows that refer to them and end. One that writes only referring rows waits before it locks anything.
         """
         weak = [f"LOCK TABLE {self.quoted_table(one)} IN SHARE ROW EXCLUSIVE MODE" for one in (table, *children)]
         return [*(weak if children else ()), self.database.ddl.lock_whole(*children, table)]
@@ -186,9 +186,9 @@ class PartitionKeys(SyncTriggers):
     # Foreign keys to them ---------------------------------------------------------------------------------------
 
     def late_or_not(self, copy: Copy, child: Table) -> Iterator[Copy]:
-        """Tell of the copy of a foreign key whether it refers to the key of a partitioned table.
+        """Yield the copy of a foreign key; it is late if it refers to the key of a partitioned table.
 
-        Before 18 a partitioned table takes no key for new rows alone: then its partitions take it first.
+        Before 18 a partitioned table cannot have a NOT VALID foreign key: its partitions get it first.
         """
         rows = self.read(_LATE, id=child.id, name=copy.original)
         late, comment = rows[0] if rows else (False, None)
@@ -207,7 +207,7 @@ class PartitionKeys(SyncTriggers):
         return [] if copy.within else [drop]
 
     def late_add(self, copy: Copy) -> list[str]:
-        """Return the statements that make a late foreign key for new rows; its comment notes what is left to do."""
+        """Return the statements that create a late foreign key for new rows; its comment records what is left to do."""
         if copy.spec:
             return []
         add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.original)} {copy.rest}"
@@ -232,7 +232,7 @@ class PartitionKeys(SyncTriggers):
             yield self._whole_of(json.loads(whole_note), parts, existing)
 
     def _whole_of(self, whole: dict[str, Any], parts: list[tuple[Name, str, str]], table: Table) -> Step:
-        """Have a partitioned table adopt the foreign keys of its partitions."""
+        """Let a partitioned table adopt the foreign keys of its partitions."""
         target, named = Name(whole["table"], whole["schema"]), whole["name"]
         definition = parts[0][2].removesuffix(" NOT VALID")
         add = f"ALTER TABLE {self.quoted_table(target)} ADD CONSTRAINT {self.quoted(named)} {definition}"
@@ -247,9 +247,9 @@ def in_partition_key(pair: Pair, table: Table, level: Name, key: str) -> UnsafeO
     created = call("create_table_if_missing", f"{target}_new", Code("..."), postgresql_partition_by=key)
     return UnsafeOperation(
         f"{table.name}.{pair.source} is in the partition key of {level}: {key}.",
-        why="The column decides in which partition a row is, and PostgreSQL cannot give a table another partition key.",
+        why="The column decides in which partition a row is, and PostgreSQL cannot change the partition key of a table.",
         remedy="Rename it in place while no application that uses the old name runs:"
         if pair.type is None
-        else "Create a second table that is partitioned by the new type, and have the application write both:",
+        else "Create a second table that is partitioned by the new type, and let the application write both:",
         code=renamed if pair.type is None else created,
     )

@@ -1,8 +1,8 @@
-"""The rename of a column as blocks for ``--sql``: they look for themselves, and do what is left to do.
+"""The rename of a column as blocks for ``--sql``: they inspect the table, and do what is left to do.
 
-The twin gets copies of the indexes alone, under a lock that holds up writers: what the other constraints of the column
-refuse is refused for both, as the trigger writes both. In the end the twin goes and the column itself is renamed, with all
-that stands on it.
+The shadow column gets copies of the indexes only, under a lock that blocks writers. The other constraints of the column
+also protect the shadow column, because the trigger writes both. In the end the shadow column is dropped and the column
+itself is renamed, with its indexes and constraints.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DEFAULT = "/*safeops:default*/"
 _LOOK = """
   safeops_table := to_regclass({table});
   IF safeops_table IS NULL THEN RAISE EXCEPTION 'there is no table %', {table}; END IF;
-  -- The server refuses then where a policy would hide rows.
+  -- The server then raises an error if a policy would hide rows.
   PERFORM set_config('row_security', 'off', true);
   EXECUTE format('SELECT FROM %s LIMIT 0', safeops_table);
   SELECT * INTO safeops_source FROM pg_attribute
@@ -40,7 +40,7 @@ _DECLARED = """
 _PAIR_UP = """
   IF safeops_from IS NOT NULL OR (safeops_has_twin AND NOT safeops_has_source) THEN RETURN; END IF;
   IF NOT safeops_has_source THEN RAISE EXCEPTION 'there is no column %', {source}; END IF;
-  IF safeops_has_twin THEN RAISE EXCEPTION 'column % exists, but nothing keeps it in step with %', {twin}, {source}; END IF;
+  IF safeops_has_twin THEN RAISE EXCEPTION 'column % exists, but nothing keeps it in sync with %', {twin}, {source}; END IF;
   IF safeops_source.attgenerated <> '' THEN RAISE EXCEPTION 'column % is generated', {source}; END IF;
   safeops_type := format_type(safeops_source.atttypid, safeops_source.atttypmod);
   SELECT pg_get_expr(adbin, adrelid) INTO safeops_default FROM pg_attrdef
@@ -123,7 +123,7 @@ _PART = """
       WHERE d.refobjid = safeops_table AND d.refobjsubid = safeops_twin.attnum AND d.deptype IN ('n', 'a')
       AND (r.ev_class <> safeops_table OR g.adnum <> safeops_twin.attnum
         OR d.classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass)) LOOP
-    RAISE EXCEPTION 'column % of % cannot go: % depends on it', {twin}, safeops_table, safeops_one.what;
+    RAISE EXCEPTION 'column % of % cannot be dropped: % depends on it', {twin}, safeops_table, safeops_one.what;
   END LOOP;
   EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', safeops_table);
   EXECUTE format('DROP TRIGGER %I ON %s', safeops_trigger, safeops_table);
@@ -147,15 +147,15 @@ class OfflineScripts(IndexCopies):
 
     def script_start(self, pair: Pair) -> Plan:
         table = pair.table
-        yield self._block(pair, _PAIR_UP, f"added {table}.{pair.shadow}, in step with {pair.source}")
+        yield self._block(pair, _PAIR_UP, f"added {table}.{pair.shadow}, in sync with {pair.source}")
         yield self._block(pair, _FILL, f"filled {table}.{pair.shadow}")
         yield self._block(pair, _INDEXES, f"built the indexes of {table}.{pair.shadow}")
 
     def script_stop(self, pair: Pair, missing: str) -> Plan:
-        yield self._block(pair, _PART, f"{pair.table}.{pair.source} stands alone", missing)
+        yield self._block(pair, _PART, f"dropped column {pair.table}.{pair.shadow}", missing)
 
     def _block(self, pair: Pair, body: str, does: str, missing: str = "") -> Step:
-        """Fill a body in; ``source`` is the column that stays, ``shadow`` the one that comes or goes."""
+        """Fill in a body; ``source`` is the column that is kept, ``shadow`` the one that is added or dropped."""
         kinds = (None, NO_DEFAULT, _DEFAULT)
         varying, without, shared = (self._trigger_function(pair, default) for default in kinds)
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
@@ -187,5 +187,5 @@ class OfflineScripts(IndexCopies):
 
 
 def _in_format(sql: str) -> str:
-    """Write SQL inside a string that format() reads."""
+    """Escape SQL for a string that format() reads."""
     return sql.replace("%", "%%").replace("'", "''")

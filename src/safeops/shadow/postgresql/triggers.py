@@ -1,7 +1,7 @@
-"""What keeps a column and its twin in step on PostgreSQL: one trigger, decided by which of the two was changed.
+"""The trigger that keeps a column and its shadow column in sync on PostgreSQL: the changed one of the two wins.
 
-Changed means to the last bit: the images of records are compared, so that 'A' and 'a' of a citext, or 1.0 and 1.00, are
-two values, and types without an equality of their own can be compared as well.
+The comparison is bit by bit, by record images: 'A' and 'a' of a citext, or 1.0 and 1.00, are different values, and types
+without an equality operator can be compared too.
 https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYPE-COMPARISON
 """
 
@@ -25,17 +25,17 @@ NO_DEFAULT = "NULL"
 
 
 def differ(one: str, other: str) -> str:
-    """Return the condition that two values of one type are not the same to the last bit."""
+    """Return the condition that two values of one type differ in any bit."""
     return f"NOT pg_catalog.record_image_eq(ROW({one}), ROW({other}))"
 
 
 def lacking(value: str, nulls: int) -> str:
-    """Return the condition that a value is NULL as a whole (1) or not (0). ``IS NULL`` asks a row for its fields."""
+    """Return the condition that a value is NULL as a whole (1) or not (0). ``IS NULL`` checks the fields of a row."""
     return f"pg_catalog.num_nulls({value}) OPERATOR(pg_catalog.=) {nulls}"
 
 
 def _qualified(line: str) -> str:
-    """Write a line of a function of an earlier release with the schema of the server's own."""
+    """Qualify the server's own names in a line of a function of an earlier release."""
     line = re.sub(r"^(\s+(?:ELS)?IF TG_OP) = '", r"\1 OPERATOR(pg_catalog.=) '", line)
     return re.sub(r"^(\s+IF )(num_nulls\(.*\)) = 0 THEN", r"\1pg_catalog.\2 OPERATOR(pg_catalog.=) 0 THEN", line)
 
@@ -50,10 +50,10 @@ class SyncTriggers(port.ShadowColumns):
         return value if pair.type is None else f"CAST({value} AS {split_collation(pair.type)[0]})"
 
     def source_value(self, pair: Pair, was: str) -> str:
-        """Return what the shadow column becomes in the source's type again."""
+        """Return the value of the shadow column in the type of the source."""
         if pair.back is None:
             return f"CAST({self.quoted(pair.shadow)} AS {was})"
-        # It is written over the name that the column has for its author.
+        # The author writes it over the name of the column.
         shadow, source = self.quoted(pair.shadow), self.quoted(pair.source)
         return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {shadow} AS {source}) safeops_row)"
 
@@ -69,7 +69,7 @@ class SyncTriggers(port.ShadowColumns):
         ahead = differ(shadow, self.shadow_value(pair))
         if not pair.switched:
             return ahead
-        # What came from the old type stands there unchanged, also where no conversion would give it again.
+        # Values of the old type are unchanged there, even if no conversion would restore them.
         was = self.scalar(
             """SELECT format_type(atttypid, atttypmod) FROM pg_attribute
             WHERE attrelid = to_regclass(:table) AND attname = :name""",
@@ -86,16 +86,16 @@ class SyncTriggers(port.ShadowColumns):
 
         Args:
             pair: The pair.
-            default: The default that both columns have, ``NO_DEFAULT``, or None where each row would get another.
+            default: The default of both columns, ``NO_DEFAULT``, or None if each row would get another value.
             others: The other triggers that run before a row is written.
-            certain: The conversion takes every value.
+            certain: The conversion accepts every value.
             type_: The type of the source, if the shadow column has its former position.
         """
         body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain, type_)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         plain = pair.winner is not None and default in (None, NO_DEFAULT)
         path = SAFE_PATH if plain else self.database.ddl.path_of_now()
-        # One that is left over of a table that was dropped; one in use is kept, and refuses.
+        # A remainder of a dropped table; one in use is kept, and raises an error.
         clear = f"DROP FUNCTION IF EXISTS {function}()"
         create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(body)}"
         trigger = self.quoted(self._last(pair.name, others))
@@ -103,7 +103,7 @@ class SyncTriggers(port.ShadowColumns):
         return [clear, create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
 
     def _last(self, name: str, others: list[str]) -> str:
-        """Triggers run in the order of their names, and ours has to see what the others make of the row."""
+        """Triggers run in the order of their names; this one must run after the others change the row."""
         last = max(others, default="")
         if name.encode() > last.encode():
             return name
@@ -115,11 +115,11 @@ class SyncTriggers(port.ShadowColumns):
         won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
         first, second, declared = won, lost, ""
         if default is None:
-            # The source always has a value, and nobody can tell who gave it; that of the shadow column was written.
+            # The source always has a value, perhaps generated; a value of the shadow column was written.
             first, second = f"NEW.{self.quoted(pair.shadow)}", f"NEW.{self.quoted(pair.source)}"
         given = lacking(first, 0)
         if default not in (None, NO_DEFAULT):
-            # Who writes a row without naming a column gives it the default: what differs from it was written.
+            # An INSERT that omits a column gives it the default: another value was written.
             given = differ(first, "safeops_default")
             type_ = f"{self._table(pair)}.{self.quoted(pair.source)}%TYPE"
             declared = f"\nDECLARE safeops_default {type_} := {default};"
@@ -141,7 +141,7 @@ END """
         if certain:
             follow = f"NEW.{shadow} := NEW.{source};"
         else:
-            # A value that has no counterpart must not refuse the application's write: the next phase tells of it.
+            # A value that cannot be converted must not fail the application's write: the next phase reports it.
             follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{shadow} := NULL; END;"
         by_position = self._by_position(pair, type_) if pair.switched else ""
         declared = f"DECLARE safeops_given record;\nBEGIN\n  safeops_given := ROW(NEW.{shadow});"
@@ -156,9 +156,9 @@ END """
 END """
 
     def _by_position(self, pair: Pair, type_: str) -> str:
-        """Take a value over that an INSERT or COPY without a list of columns gave to the shadow column, or refuse the row.
+        """Copy a value that an INSERT or COPY without a column list gave to the shadow column, or reject the row.
 
-        The shadow column has the position that the source had before the swap, and nothing else gives it a value.
+        The shadow column has the former position of the source, and no other write gives it a value.
         """
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{shadow} AS {source}) AS {self.quoted(pair.table.name)}"
@@ -183,14 +183,14 @@ END """
         return self.quoted_table(pair.table)
 
     def still_in_sync(self, stands_id: int, pair: Pair) -> str:
-        """Return the statement that fails, as for a thing that exists, where the pair is not kept in sync any more."""
+        """Return the statement that fails with "already exists" if the pair is no longer kept in sync."""
         kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
     AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
         fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
         return block(f"NOT {sealed(kept)}", fail)
 
     def renew_triggers(self, pair: Pair, table: Table) -> Plan:
-        """Plan the function of an earlier release, which did not name the schema of the server's own, as it is now."""
+        """Plan to replace the function of an earlier release, which did not qualify the names of the server."""
         sql = """SELECT p.prosrc, p.proconfig FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
             WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
         for body, settings in self.read(sql, id=table.id, name=pair.name):
@@ -203,10 +203,10 @@ END """
             sql = (
                 f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(now)}"
             )
-            yield Step(sql, f"renewed what keeps {pair.table}.{pair.shadow} in sync")
+            yield Step(sql, f"replaced the trigger function that keeps {pair.table}.{pair.shadow} in sync")
 
     def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
-        """Return the statements that take a pair's trigger and function away."""
+        """Return the statements that drop the trigger and the function of a pair."""
         sql = """SELECT g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
             WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
         names = [row[0] for row in self.read(sql, id=stands_id, name=pair.name)]

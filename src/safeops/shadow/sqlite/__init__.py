@@ -1,7 +1,7 @@
-"""A column and its twin on SQLite: each verb is one transaction, so that a stop leaves what was before or what comes after.
+"""A column and its shadow column on SQLite: each phase is one transaction, so a stop leaves the state before or after it.
 
-While a renamed column has a twin, it keeps its place, constraints and indexes, and is renamed where it stands when the pair
-ends: the result is that of ALTER TABLE RENAME COLUMN to the letter. A column of another type is rebuilt from its twin.
+A renamed column keeps its position, constraints and indexes next to its shadow column, and is renamed in place when the pair
+ends: the result equals that of ALTER TABLE RENAME COLUMN. A column of another type is rebuilt from its shadow column.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ShadowColumns(IndexCopies):
         existing = self.find_pair(table, pair.name)
         if existing is None or folded(existing.source) != folded(pair.source):
             return moves
-        # RENAME COLUMN carries them over.
+        # RENAME COLUMN moves them.
         return [
             *moves,
             *(f"foreign key of {name}: {sql}" for name, sql in self.database.dependents.keys_to(table, pair.source)),
@@ -63,7 +63,7 @@ class ShadowColumns(IndexCopies):
         table = self.database.table(pair.table)
         if table is not None and pair.shadow in table.columns:
             default = default_of(parse(table.sql), pair.shadow)
-        # ADD COLUMN gives the default to the existing rows.
+        # ADD COLUMN gives the default to existing rows.
         empty = f"({shadow} IS NULL OR {shadow} IS {default})" if default is not None else f"{shadow} IS NULL"
         filled = self.out_of_sync(pair) if pair.winner is not None else f"{self.shadow_value(pair)} IS NOT NULL"
         return f"({empty} AND {filled})"
@@ -76,7 +76,7 @@ class ShadowColumns(IndexCopies):
         table = self.database.table(pair.table) if pair.switched else None
         if table is None:
             return f"({ahead})"
-        # What came from the old type stands there unchanged, also where no conversion would give it again.
+        # Values of the old type are unchanged there, even if no conversion would restore them.
         back = None if pair.back is None else renamed(pair.back, pair.source, pair.shadow)
         return f"({ahead} AND {is_not(source, _converted(shadow, back, table.columns[pair.source].type))})"
 
@@ -91,9 +91,9 @@ class ShadowColumns(IndexCopies):
         triggers = keeping.statements(table.name.schema or "main", self.shadow_value(pair))
         eased = pair.winner is not None and needs_relaxing(keeping)
         add = rebuild.adding_column(spec)
-        # The comments of the edits stand behind what they ease: what is added comes first.
+        # The comments of the edits follow what they relax: the additions come first.
         edit = _both(add, relaxing_constraints(keeping)) if eased else add
-        step = self.database.ddl.rebuilt(table, f"added {table.name}.{pair.shadow}, in step with {pair.source}", edit)
+        step = self.database.ddl.rebuilt(table, f"added {table.name}.{pair.shadow}, in sync with {pair.source}", edit)
         step = replace(step, effect=Effect(table.name, pair.shadow))
         step = replace(step, then=tuple(triggers), values=((pair.shadow, "NULL"),))
         if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
@@ -102,7 +102,7 @@ class ShadowColumns(IndexCopies):
         yield step
 
     def _shadow_spec(self, keeping: PairTriggers) -> str:
-        """Return the shadow column as it is in the table: without constraints, so that it takes whatever comes."""
+        """Return the definition of the shadow column: without constraints, it accepts any value."""
         pair, column = keeping.pair, keeping.text.column(keeping.pair.source)
         if pair.type is not None:
             return f"{quoted(pair.shadow)} {pair.type}"
@@ -127,13 +127,13 @@ class ShadowColumns(IndexCopies):
         indexes = [index.definition for index in self._on_shadow(pair, table) if not is_copy(pair, index)]
         drops, again = self._texts_aside(pair.shadow, table)
         then = (rename, *(_in_schema(one, table.name.schema or "main") for one in (*indexes, *again)))
-        does = f"dropped {table.name}.{pair.source}, for which {pair.shadow} stands now"
+        does = f"dropped {table.name}.{pair.source}, which {pair.shadow} replaces"
         yield self._dropped(pair, table, does, drops, then)
 
     def _texts_aside(self, column: str, table: Table) -> tuple[list[str], list[str]]:
-        """Return what drops, and creates again, the views and triggers that use a column, and what uses those.
+        """Return what drops and re-creates the views and triggers that use a column, and what uses those.
 
-        They use the new name rightly, but SQLite refuses to rename while one of them names what is not there.
+        They already use the new name, but SQLite cannot rename a column while one of them names a missing column.
         """
         sql = f"""SELECT type, name, sql FROM {self.database.master(table.name.schema or "main")}
             WHERE type IN ('view', 'trigger') AND sql NOT LIKE '%/*{MARK}%' ORDER BY rowid"""
@@ -151,7 +151,7 @@ class ShadowColumns(IndexCopies):
     def _dropped(
         self, pair: Pair, table: Table, does: str, before: Sequence[str] = (), then: Sequence[str] = ()
     ) -> Step:
-        """Return the step in which the shadow column goes with all that was put in for it, and more is done."""
+        """Return the step that drops the shadow column and its additions, with further statements."""
         triggers = self._own_triggers(pair)
         indexes = [index.name for index in self._on_shadow(pair, table)]
         edit = _both(restoring_constraints(pair), rebuild.dropping_column(pair.shadow))
@@ -167,12 +167,12 @@ class ShadowColumns(IndexCopies):
         return replace(step, sql=drop, natively=(*before, *drops, drop, *then))
 
     def _exchanged(self, pair: Pair, table: Table, kept: Pair) -> Step:
-        """Return the step in which the two exchange their types and values."""
+        """Return the step that exchanges the types and values of the two."""
         indexes = [index.name for index in self._on_shadow(pair, table)]
         triggers = self._triggers_for(kept, table).statements(table.name.schema or "main", self.shadow_value(kept))
         step = self.database.ddl.rebuilt(
             table,
-            f"{table.name}.{pair.source} has its new type, and {pair.shadow} the old one",
+            f"exchanged the types of {table.name}.{pair.source} and {pair.shadow}",
             self._with_default(pair, table, _exchanging(pair.source, pair.shadow)),
             without=frozenset((*self._own_triggers(pair), *indexes)),
             referring=tuple(self.database.dependents.referring_tables(table)),
@@ -181,7 +181,7 @@ class ShadowColumns(IndexCopies):
         return replace(step, then=tuple(triggers), values=values)
 
     def _with_default(self, pair: Pair, table: Table, edit: rebuild.Edit) -> rebuild.Edit:
-        """Convert the default of the source along with its values; what was converted before gets its own back."""
+        """Convert the default of the source with its values; a default that was converted before is restored."""
         default = default_of(parse(table.sql), pair.source)
         if default is None:
             return edit
@@ -207,17 +207,17 @@ class ShadowColumns(IndexCopies):
 
 
 def _converted(column: str, given: str | None, type_: str | None) -> str:
-    """Return a column's value as it is to be stored in a column of another type, which applies that type's affinity."""
+    """Return a column's value for a column of another type, which applies the affinity of that type."""
     if given is not None:
         return f"({given})"
     if type_ is None or spelling.affinity(spelling.split_collation(type_)[0]) != "INTEGER":
         return column
-    # What is no number stays as it is: CAST would make 0 of it.
+    # Other values than numbers are kept: CAST would turn them into 0.
     return f"CASE typeof({column}) WHEN 'real' THEN CAST({column} AS INTEGER) ELSE {column} END"
 
 
 def _in_schema(definition: str, schema: str) -> str:
-    """Name the schema in a definition, in which SQLite keeps none."""
+    """Add the schema to a definition: SQLite stores definitions without it."""
     words = tokens(definition)
     place = next(number for number, one in enumerate(words) if one.word in ("INDEX", "TRIGGER", "VIEW"))
     start = words[place + 1].start
@@ -229,7 +229,7 @@ def _both(first: rebuild.Edit, second: rebuild.Edit) -> rebuild.Edit:
 
 
 def _exchanging(source: str, shadow: str) -> rebuild.Edit:
-    """Let two columns exchange their types and collations, as they are spelled."""
+    """Exchange the types and collations of two columns, as written."""
 
     def edit(sql: str) -> str:
         spelled = {source: _typed(sql, shadow), shadow: _typed(sql, source)}
@@ -243,7 +243,7 @@ def _exchanging(source: str, shadow: str) -> rebuild.Edit:
 
 
 def _typed(sql: str, name: str) -> tuple[str, str]:
-    """Return a column's type and its collation as they stand in the text."""
+    """Return the type and the collation of a column, as written in the definition."""
     column = parse(sql).column(name)
     collation = column.clause("collate")
     return sql[column.type_start : column.type_end].strip(), sql[collation.start : collation.end] if collation else ""

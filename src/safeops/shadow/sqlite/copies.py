@@ -1,4 +1,4 @@
-"""The indexes of a twin: copies of those of its column, under names of ours."""
+"""The indexes of a shadow column: copies of those of its column, with names of safeops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class IndexCopies(port.ShadowColumns):
-    """What a shadow column gets before it takes over."""
+    """The checks of a pair, and the indexes of its shadow column."""
 
     database: SQLite
 
@@ -36,9 +36,7 @@ class IndexCopies(port.ShadowColumns):
 
     def check_pair(self, pair: Pair, table: Table) -> None:
         if table.kind != "table":
-            raise self.database.unsupported(
-                f"A second column beside one of the {table.kind} {table.name}", "an ordinary table"
-            )
+            raise self.database.unsupported(f"A shadow column in the {table.kind} {table.name}", "an ordinary table")
         self._check_shadow(pair, table)
         keeping = self._triggers_for(pair, table)
         self._check_source(keeping, table)
@@ -53,16 +51,16 @@ class IndexCopies(port.ShadowColumns):
             names = f"{self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
             rename = f"ALTER TABLE {self.quoted_table(table.name)} RENAME COLUMN {names}"
             raise UnsafeOperation(
-                f"{pair.source} and {pair.shadow} are one name to SQLite, which goes by no case.",
-                why="Applications find the column under either name as it is.",
+                f"{pair.source} and {pair.shadow} are one name: SQLite does not distinguish upper and lower case.",
+                why="Applications find the column under either spelling.",
                 remedy="Rename it in one step:",
                 code=call("op.execute", rename),
             )
         if pair.shadow in table.columns:
             raise DefinitionMismatch(
-                f"Column {table.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
+                f"Column {table.name}.{pair.shadow} exists, but nothing keeps it in sync with {pair.source}.",
                 why="It was left untouched: it may be another column, or one whose triggers were dropped.",
-                remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
+                remedy="Choose another name. If you do not need the values of the column, drop it first:",
                 code=call("drop_column_if_exists", table.name.name, pair.shadow, schema=table.name.schema),
             )
 
@@ -70,13 +68,13 @@ class IndexCopies(port.ShadowColumns):
         pair = keeping.pair
         if table.columns[pair.source].computed is not None:
             raise UnsafeOperation(
-                f"{table.name}.{pair.source} is generated: nobody writes it, so that nothing has to be kept in step.",
-                remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
+                f"{table.name}.{pair.source} is generated: it is not written, so there is nothing to keep in sync.",
+                remedy="Add the generated column under its new name or type, and drop this one when it is no longer used.",
             )
         if keeping.is_row_id and pair.winner is None:
             raise UnsafeOperation(
-                f"{table.name}.{pair.source} is the row id, which numbers itself as long as it is INTEGER PRIMARY KEY.",
-                remedy="Keep its type: it holds numbers of 64 bits as it is.",
+                f"{table.name}.{pair.source} is the row id, which SQLite numbers only while it is INTEGER PRIMARY KEY.",
+                remedy="Keep its type: it already holds 64-bit numbers.",
             )
         taken = {folded(column) for column in table.columns}
         if keeping.has_row_ids and taken.issuperset(ROW_IDS):
@@ -92,8 +90,8 @@ class IndexCopies(port.ShadowColumns):
                 if self.database.errors.is_lock_failure(error):
                     raise
                 raise InvalidArgument(
-                    f"SQLite refuses {argument} of {table.name}.{pair.source}: {error.orig}\nIt was asked for: {sql}",
-                    remedy="Give SQL over the column's own name, without functions of one connection alone:",
+                    f"SQLite rejects {argument} of {table.name}.{pair.source}: {error.orig}\nThe SQL was: {sql}",
+                    remedy="Pass SQL over the column's own name, without functions that exist on one connection only:",
                     code=f'{argument}="CAST({quoted(pair.source)} AS ...)"',
                 ) from error
 
@@ -101,25 +99,25 @@ class IndexCopies(port.ShadowColumns):
         pair = keeping.pair
         info = next(info for info in keeping.infos if folded(info[1]) == folded(pair.source))
         explicit = parse(table.sql).column(pair.source).clause("not null")
-        # The key of a table WITHOUT ROWID, or of a STRICT one, is NOT NULL by itself.
+        # The key of a table WITHOUT ROWID, or of a STRICT table, is implicitly NOT NULL.
         if info[5] and not keeping.is_row_id and (not keeping.has_row_ids or (info[3] and explicit is None)):
             raise self.database.unsupported(
                 f"A second name for {pair.source}, in the primary key of {table.name},",
-                "an ordinary table: the key of this one takes no row without it, as the new application writes them",
+                "an ordinary table: the key of this one rejects rows without it, which the new application writes",
                 "Stop the applications, and rename it in one step:",
                 f"op.{call('alter_column', table.name.name, pair.source, new_column_name=pair.shadow)}",
             )
 
     def _check_default(self, keeping: PairTriggers, table: Table) -> None:
-        """Refuse a default under a unique key: rows of the new application all have it for a moment."""
+        """Refuse a default under a unique key: all new rows of the new application have it until the trigger runs."""
         keys = _unique_on(table, keeping.pair.source)
         if keeping.default is not None and keys and not keeping.is_lifted:
             source = keeping.pair.source
             raise UnsafeOperation(
-                f"{table.name}.{source} has the default {keeping.default} and takes NULL, and is in the unique {keys[0]}.",
-                why="SQLite's triggers work after the write: a row with the new name alone has the default under the old one"
-                " for a moment, and breaks the key where another row has it too.",
-                remedy="Make it NOT NULL, or take the default away first:",
+                f"{table.name}.{source} has the default {keeping.default}, allows NULL, and is in the unique {keys[0]}.",
+                why="Triggers of SQLite run after the write. Until then a row that is written by the new name has the"
+                " default under the old name, and violates the key if another row has the same value.",
+                remedy="Make it NOT NULL, or drop the default first:",
                 code=call("set_server_default", table.name.name, source, None, schema=table.name.schema),
             )
 
@@ -144,12 +142,12 @@ class IndexCopies(port.ShadowColumns):
         if count:
             raise ViolatingRows(
                 f"{count} rows of {table.name} have a {pair.source} that becomes NULL, and it is NOT NULL.",
-                remedy="Mend those rows, or give a conversion that takes them. This finds them:",
+                remedy="Fix those rows, or pass a conversion that accepts them. This query finds them:",
                 code=query,
             )
 
     def _refuse_duplicates(self, pair: Pair, table: Table, name: str, sql: str) -> None:
-        """Say which values of another type would be the same under a unique index."""
+        """Raise ViolatingRows with the values that would be equal under a unique index of another type."""
         if pair.winner is not None:
             return
         rest = sql[tokens(sql)[_place_of_list(sql)].start :]
@@ -162,16 +160,16 @@ class IndexCopies(port.ShadowColumns):
         rows = self.read(f"{query} LIMIT 1")
         if rows:
             raise DuplicateRows(
-                f"Values of {table.name}.{pair.source} that differ become the same, and"
+                f"Different values of {table.name}.{pair.source} become equal, and"
                 f" {name.removeprefix(pair.name)[1:]} is unique: {', '.join(map(repr, rows[0][:-1]))} {rows[0][-1]} times.",
-                remedy="Mend those rows, or give a conversion that keeps them apart. This finds them:",
+                remedy="Fix those rows, or pass a conversion that keeps them distinct. This query finds them:",
                 code=query,
             )
 
     def _copies(self, pair: Pair, table: Table) -> dict[str, str]:
-        """Return the indexes of the shadow column: all for a second name; for another type the unique ones.
+        """Return the indexes of the shadow column: for a second name all, for another type the unique ones.
 
-        Values may break the unique ones; the rebuild of the switch makes all others again.
+        Converted values may violate the unique ones; the rebuild of the switch re-creates all others.
         """
         made: dict[str, str] = {}
         for index in table.indexes.values():
@@ -218,13 +216,13 @@ def _place_of_list(definition: str) -> int:
 
 
 def _rest(definition: str) -> str:
-    """Return what is the same of an index whatever its name and schema are."""
+    """Return the definition of an index without its name and schema."""
     found = tokens(definition)
     return f"{found[1].word} {definition[found[_place_of_list(definition)].start :]}"
 
 
 def _key_list(sql: str, clause: Clause) -> str:
-    """Return the columns of a key as they are listed, with their collations and directions."""
+    """Return the list of the columns of a key, with their collations and directions."""
     if clause.column is not None:
         return f"({quoted(clause.column)})"
     whole = [token for token in tokens(sql) if clause.start <= token.start < clause.end]

@@ -1,6 +1,7 @@
-"""What keeps a column and its twin in step on SQLite: triggers after each write, as they cannot change the row before it.
+"""The triggers that keep a column and its shadow column in sync on SQLite.
 
-They come to rest also under PRAGMA recursive_triggers: where the two are equal, none of them fires.
+They run after each write, because triggers before it cannot change the row. PRAGMA recursive_triggers causes no loop: if the
+two are equal, none of them fires.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from safeops.databases.sqlite.spelling import Token, folded, items, literal, quo
 from safeops.databases.triggers import Pair
 
 ROW_IDS = ("rowid", "_rowid_", "oid")
-# Each gives the same value wherever in one statement it stands: https://www.sqlite.org/lang_datefunc.html
+# Each returns one value throughout a statement: https://www.sqlite.org/lang_datefunc.html
 _STEADY = {
     *("date", "time", "datetime", "julianday", "strftime", "unixepoch", "json", "json_array", "json_object"),
     *("lower", "upper", "trim", "replace", "substr", "printf", "format", "coalesce", "ifnull", "round", "abs", "cast"),
@@ -28,20 +29,20 @@ _VALUES = {"NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIM
 
 
 def differ(one: str, other: str) -> str:
-    """Return the condition that two values of one type differ to the last bit; for columns and for those of a trigger."""
+    """Return the condition that two values of one type differ in any bit; for columns and for those of a trigger."""
     return f"({one} COLLATE BINARY IS NOT +{other} OR typeof({one}) <> typeof({other}))"
 
 
 def is_not(column: str, value: str) -> str:
-    """Return the condition that a column does not hold what a value becomes when it is stored there.
+    """Return the condition that a column differs from a value as it would be stored there.
 
-    The plus sign takes the value's own affinity, so that it gets that of the column as it would by being stored.
+    The plus sign removes the affinity of the value; it then gets that of the column, as a stored value does.
     """
     return f"{column} COLLATE BINARY IS NOT +({value})"
 
 
 def renamed(sql: str, old: str, new: str) -> str:
-    """Put another column into an expression or a list of columns."""
+    """Replace a column in an expression or a list of columns."""
     found = tokens(sql)
     for place in reversed(range(len(found))):
         if _names_column(found, place, old):
@@ -62,7 +63,7 @@ def _names_column(found: Sequence[Token], place: int, column: str) -> bool:
 
 
 def default_of(text: TableText, column: str) -> str | None:
-    """Return a column's default as an expression; None where it is NULL."""
+    """Return a column's default as an expression; None if it is NULL."""
     clause = text.column(column).clause("default")
     found = tokens(clause.expression or "") if clause else ()
     if clause is None or not found or (len(found) == 1 and found[0].word == "NULL"):
@@ -74,20 +75,20 @@ def default_of(text: TableText, column: str) -> str | None:
 
 
 def is_steady(default: str) -> bool:
-    """Tell whether a default gives the same value twice in one statement."""
+    """Return whether a default gives the same value twice in one statement."""
     found = tokens(default)
     called = {folded(one.text) for one, other in pairwise(found) if one.kind == "word" and other.text == "("}
     return called <= _STEADY
 
 
 def is_constant(default: str) -> bool:
-    """Tell whether a default may stand in a CHECK and in ALTER TABLE ADD COLUMN."""
+    """Return whether a default is allowed in a CHECK and in ALTER TABLE ADD COLUMN."""
     return len(tokens(default)) <= 2 and not tokens(default)[0].word.startswith("CURRENT_")
 
 
 @dataclass(frozen=True)
 class PairTriggers:
-    """A pair over the table as it is without its shadow column, or with it.
+    """A pair, with the definition of its table with or without the shadow column.
 
     Args:
         pair: The pair.
@@ -107,7 +108,7 @@ class PairTriggers:
 
     @property
     def is_row_id(self) -> bool:
-        """The source is another name of the row id, which SQLite numbers by itself."""
+        """The source is another name of the row id, which SQLite numbers automatically."""
         row_id = row_id_of(self.text, self.infos)
         return row_id is not None and folded(row_id) == folded(self.pair.source)
 
@@ -121,32 +122,32 @@ class PairTriggers:
 
     @property
     def is_lifted(self) -> bool:
-        """Neither has the default while they are a pair, and the trigger gives it to rows that have no value.
+        """Neither column has the default while they are a pair; the trigger gives it to rows without a value.
 
-        Else each row of either application would have it under the other name for a moment, and break the unique key.
+        Otherwise new rows would have the default under the other name until the trigger runs, and violate the unique key.
         """
         required = self.text.column(self.pair.source).clause("not null") is not None
         return self.is_unique and required and self.default is not None
 
     @property
     def shared(self) -> str | None:
-        """The default that both have, by which an INSERT tells which of the two was written."""
+        """The default of both; the column that differs from it is the one that an INSERT wrote."""
         return None if self.is_lifted else self.default
 
     @property
     def default(self) -> str | None:
-        """The default of the source, where it is steady."""
+        """The default of the source, if it is steady."""
         default = default_of(self.text, self.pair.source)
         return default if default is not None and not self.is_row_id and is_steady(default) else None
 
     @property
     def is_numbered(self) -> bool:
-        """The source has a value of its own in each row that does not give one, so that the shadow column has to decide."""
+        """The source has a generated value in each row that gives none, so the shadow column must decide."""
         return self.is_row_id or (self.default is None and default_of(self.text, self.pair.source) is not None)
 
     @property
     def decider(self) -> str:
-        """The one that an INSERT goes by: where it is not its default, it was written."""
+        """The column that decides an INSERT: if it is not its default, it was written."""
         return self.pair.shadow if self.is_numbered or self.pair.winner is None else self.pair.winner
 
     @property
@@ -155,7 +156,7 @@ class PairTriggers:
 
     @property
     def row(self) -> str:
-        """The condition that a row is the one that was written."""
+        """The condition that identifies the written row."""
         if self.has_row_ids:
             taken = {folded(info[1]) for info in self.infos} | {folded(self.pair.shadow)}
             own = next(name for name in ROW_IDS if name not in taken)
@@ -164,7 +165,7 @@ class PairTriggers:
         return " AND ".join(f"{key} = NEW.{key}" for key in keys)
 
     def statements(self, schema: str, value: str) -> list[str]:
-        """Return the triggers; ``value`` is what the shadow column becomes, where it only follows."""
+        """Return the triggers; ``value`` is the value of the shadow column, if it only follows."""
         one_way = self.pair.winner is None
         bodies = self._following(value) if one_way else self._both_ways()
         events = ("INSERT", "UPDATE")
@@ -176,7 +177,7 @@ class PairTriggers:
     def _following(self, value: str) -> tuple[str, str]:
         source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         if self.is_strict and self.pair.type is not None and not self.pair.type.upper().startswith("ANY"):
-            # What such a column would refuse leaves NULL: the write of the application goes through.
+            # A value that such a column would reject becomes NULL: the write of the application succeeds.
             value = f"CASE WHEN {value} = CAST({value} AS {self.pair.type.split()[0]}) THEN {value} END"
         write = f"BEGIN {self.pair.note} UPDATE {self._table} SET {shadow} = {value} WHERE {self.row}; END"
         changed = differ(f"NEW.{source}", f"OLD.{source}")
@@ -196,7 +197,7 @@ class PairTriggers:
         return self._lifted(f"{apart} OR NEW.{source} IS NULL", inserted, f"{touched} OR NEW.{source} IS NULL", updated)
 
     def _lifted(self, when_inserted: str, inserted: str, when_updated: str, updated: str) -> tuple[str, str]:
-        """Have the triggers see to the default and to NOT NULL."""
+        """Let the triggers apply the default and NOT NULL."""
         source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         empty = f"{self.row} AND {source} IS NULL AND {shadow} IS NULL"
         given = f"UPDATE {self._table} SET {source} = {self.default} WHERE {empty};"
@@ -208,10 +209,10 @@ class PairTriggers:
         )
 
     def _body(self, first: str, won: str, *, new: bool = False) -> str:
-        """Let ``first`` win where it ``won``, else the other one.
+        """Let ``first`` win if it ``won``, else the other one.
 
-        So also where a constraint of the other refuses the value under OR IGNORE, or a trigger of the application has
-        changed it. A ``new`` row that OR IGNORE would have left out cannot be left out any more: that is an error.
+        This also applies if a constraint of the other rejects the value under OR IGNORE, or a trigger of the application has
+        changed it. A ``new`` row that OR IGNORE would have skipped can no longer be skipped: that is an error.
         """
         source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         second, table = source if first == shadow else shadow, self._table
@@ -230,7 +231,7 @@ class PairTriggers:
 
 
 class _Marks:
-    """The comments that enclose what was put in for a pair; other pairs of the table have others."""
+    """The comments that enclose the additions for a pair; each pair of the table has its own."""
 
     def __init__(self, pair: Pair) -> None:
         key = hashlib.sha256(pair.name.encode()).hexdigest()[:8]
@@ -244,7 +245,7 @@ def is_relaxed(sql: str, pair: Pair) -> bool:
 
 
 def relaxing_constraints(keeping: PairTriggers) -> Edit:
-    """Let pass what has been written under the new name alone."""
+    """Relax constraints for rows that are written by the new name only."""
 
     marks = _Marks(keeping.pair)
 
@@ -264,7 +265,7 @@ def relaxing_constraints(keeping: PairTriggers) -> Edit:
 
 
 def restoring_constraints(pair: Pair) -> Edit:
-    """Take out exactly what ``easing`` put in."""
+    """Remove exactly what ``relaxing_constraints`` added."""
     marks = _Marks(pair)
     eased, was, either, end = map(re.escape, (marks.eased, marks.was, marks.either, marks.end))
 
@@ -292,7 +293,7 @@ def _in_order(clauses: Iterable[Clause]) -> list[Clause]:
 
 
 def _instead(keeping: PairTriggers) -> str:
-    """Return what stands in the place of NOT NULL, or of a default that was lifted: there the triggers see to both."""
+    """Return the replacement of NOT NULL, or of a default that was lifted: the triggers apply both."""
     if keeping.is_lifted:
         return ""
     name = quoted(f"{keeping.pair.name}_not_null")
@@ -300,7 +301,7 @@ def _instead(keeping: PairTriggers) -> str:
 
 
 def _new_name_alone(keeping: PairTriggers) -> str:
-    """Return the condition that the new name alone has been written so far."""
+    """Return the condition that only the new name has been written so far."""
     source, shadow, default = quoted(keeping.pair.source), quoted(keeping.pair.shadow), keeping.shared or "NULL"
     if keeping.is_lifted:
         return f"{source} IS NULL"
@@ -310,7 +311,7 @@ def _new_name_alone(keeping: PairTriggers) -> str:
 
 
 def _group(sql: str, clause: Clause) -> tuple[int, int]:
-    """Return where the condition of a CHECK begins and ends, without its parentheses."""
+    """Return the start and the end of the condition of a CHECK, without its parentheses."""
     whole = tokens(sql)
     check = next(place for place, one in enumerate(whole) if one.start >= clause.start and one.word == "CHECK")
     return whole[check + 1].end, items(whole, check + 1)[1] - 1
