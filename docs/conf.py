@@ -88,7 +88,8 @@ def exit_codes() -> str:
     rows = []
     for command in COMMANDS:
         meanings = dict(re.findall(r"\b([0-4]) (.*?)(?=, [0-4] |\.?$)", command.exit_statuses))
-        rows.append(f"| `safeops {command.name}` | {' | '.join(meanings.get(code, '') for code in '01234')} |")
+        if meanings:
+            rows.append(f"| `safeops {command.name}` | {' | '.join(meanings.get(code, '') for code in '01234')} |")
     return "\n".join(["| command | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|", *rows, ""])
 
 
