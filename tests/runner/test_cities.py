@@ -14,7 +14,7 @@ from tests.catalogue import all_rows, assert_same, definitions
 from tests.servers import Database
 
 import safeops
-from safeops.cli.project import plan_lines
+from safeops.cli.plan import plan_lines
 from safeops.runner import plan, status
 
 pytestmark = pytest.mark.only("pg15", "pg18", "mysql", "sqlite")

@@ -18,7 +18,7 @@ from tests.runner.hoard import EACH
 from tests.servers import Database
 
 import safeops
-from safeops.cli.project import plan_lines
+from safeops.cli.plan import plan_lines
 from safeops.errors import TransactionNotOurs
 from safeops.planned import INFINITIVES, PlannedCall
 from safeops.runner import plan, status
@@ -299,7 +299,7 @@ def test_raw_operations_are_shown_and_not_done(database: Database, tmp_path: Pat
         ("skip", "drop_index_if_exists"),
         ("unknown", "upgrade"),
     ]
-    assert found["r3"][1].detail == "ends the forecast of this revision: ValueError: broken here"
+    assert found["r3"][1].detail == "ends the plan of this revision: ValueError: broken here"
     assert [step.action for step in found["r4"]] == ["run"]
     # Afterwards all is as it was: the same process migrates.
     project.write("r3", "pass", down="r2")

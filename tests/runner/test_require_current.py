@@ -34,14 +34,14 @@ def test_it_names_the_revision_of_the_database_and_those_that_the_code_needs(
 ) -> None:
     before = definitions(database, exact=True)
     with pytest.raises(
-        NotCurrent, match="is at no revision, and this code needs r3: 3 revisions are pending"
+        NotCurrent, match="is at no revision, but this code needs r3: 3 revisions are pending"
     ) as caught:
         require_current(database.engine(), project.config)
     assert_same(before, definitions(database, exact=True), "the check")
     assert caught.value.code == "safeops upgrade"
     project.upgrade("r2")
     (project.folder / "migrations/env.py").write_text("raise RuntimeError('env.py was run')")
-    with pytest.raises(NotCurrent, match="is at r2, and this code needs r3: 1 revision is pending"):
+    with pytest.raises(NotCurrent, match="is at r2, but this code needs r3: 1 revision is pending"):
         require_current(database.engine(), project.config)
     database.execute("UPDATE alembic_version SET version_num = 'r3'")
     require_current(database.engine(), project.config)
@@ -51,7 +51,7 @@ def test_it_names_the_revision_of_the_database_and_those_that_the_code_needs(
 def test_a_database_that_other_code_has_migrated(database: Database, project: Project) -> None:
     project.upgrade()
     database.execute("UPDATE alembic_version SET version_num = 'newer'")
-    with pytest.raises(NotCurrent, match="is at newer, and this code knows no revision newer: it needs r3"):
+    with pytest.raises(NotCurrent, match="is at newer, but this code has no revision newer: it needs r3"):
         require_current(database.engine(), project.config)
 
 

@@ -64,9 +64,10 @@ class Command:
 
     def add_to(self, commands: Any, add_common: Callable[[Any], None]) -> None:
         """Add its parser to those of all commands."""
+        statuses = f"\n\nExit status: {self.exit_statuses}." if self.exit_statuses else ""
         parser: Parser = commands.add_parser(
             self.name,
-            description="\n".join(fitting("\n\n".join(filter(None, (self.description, self.exit_statuses))))),
+            description="\n".join(fitting(self.description + statuses)),
             epilog=f"Example:\n  {self.example}",
             example=self.example,
         )

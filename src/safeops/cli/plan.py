@@ -57,8 +57,8 @@ PLAN = Command(
     help="show what an upgrade would do, without doing it (dry run)",
     description="Runs the pending revisions as a dry run, and shows for each step what it would do, which locks it takes "
     "and what they block. Nothing is written. Plain SQL is shown and not sent: its effect cannot be predicted.",
-    exit_statuses="Exit status: 0 nothing pending, 1 pending, 3 several heads, or no file has the revision of the database, "
-    "4 failed.",
+    exit_statuses="0 nothing pending, 1 pending, 3 several heads, or no file has the revision of the database, "
+    "4 failed",
     example="safeops plan +1",
     arguments=(Argument("revision", metavar="REV", nargs="?", default="heads", help="the target (default: heads)"),),
     lines_of=plan_lines,

@@ -46,7 +46,7 @@ INIT = Command(
     description="Sets up a new Alembic project, or adds the template of revisions and the guide to an existing one. An "
     "existing env.py is never changed: the command shows the lines to change.",
     example="python -m safeops init migrations",
-    exit_statuses="Exit status: 0 set up, 1 env.py needs changes, 4 failed.",
+    exit_statuses="0 set up, 1 a changed file was kept and its difference shown, 4 failed",
     arguments=(
         Argument(
             "directory",
@@ -113,7 +113,7 @@ HEADS = Command(
     help="show the newest revisions, and merge several",
     description="Shows the newest revisions. There should be one, unless each has its own branch label. With --merge, it "
     "writes a revision that merges them. It does not connect to a database.",
-    exit_statuses="Exit status: 0 one head, 1 several heads, 4 failed.",
+    exit_statuses="0 one head, 1 several heads, 4 failed",
     example='safeops heads --merge -m "merge the two features"',
     arguments=(
         Argument("--merge", action="store_true", help="write the revision that merges them"),
@@ -204,7 +204,7 @@ CHECK = Command(
     "on a scratch database, that the models match, and that --sql can render each revision. It also reviews the new "
     "revisions. On GitHub, each finding is shown at its line.\n\nA comment in a file accepts what is found in it:\n"
     "    # safeops: allow KIND -- why",
-    exit_statuses="Exit status: 0 no errors, 1 errors, 2 something could not be reviewed, 3 gave up, 4 failed.",
+    exit_statuses="0 no errors, 1 errors, 2 something could not be reviewed, 3 gave up, 4 failed",
     example="safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
     arguments=(
         SCRATCH,
@@ -264,7 +264,7 @@ STATUS = Command(
     help="show the current state of the database, and what is pending",
     description="Shows the database, its revision, the pending revisions, who holds the migration lock, what is in progress "
     "and what needs attention. It only reads, and waits for no lock.",
-    exit_statuses="Exit status: 0 up to date, 1 pending, 2 needs attention, 4 failed.",
+    exit_statuses="0 up to date, 1 pending, 2 needs attention, 4 failed",
     example="safeops status --json",
     lines_of=status_lines,
 )

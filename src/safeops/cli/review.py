@@ -131,7 +131,7 @@ REVIEW = Command(
     "takes, which locks the transaction holds, and which work is done under them. Without a database, it records the "
     "statements. With --url, it also reads the live database. On a scratch copy, it runs them and queries the server."
     "\n\nA comment on a statement accepts what is found there:\n    # safeops: allow RULE -- why",
-    exit_statuses="Exit status: 0 safe, 1 unsafe, 2 something could not be reviewed, 4 failed.",
+    exit_statuses="0 safe, 1 unsafe, 2 something could not be reviewed, 4 failed",
     example="safeops review --since origin/main --format github",
     arguments=(
         Argument(

@@ -78,8 +78,7 @@ UPGRADE = Command(
     help="run the pending revisions, one runner at a time",
     description="Runs pre-flight checks, waits for other runners, and applies the pending revisions. Ctrl-C or SIGTERM "
     "stops it before the next revision, and a backfill after the current batch. Run the same command again to continue.",
-    exit_statuses="Exit status: 0 done or up to date, 3 gave up (another runner, a lock, a pre-flight check, a signal), "
-    "4 failed.",
+    exit_statuses="0 done or up to date, 3 gave up (another runner, a lock, a pre-flight check, a signal), 4 failed",
     example="safeops upgrade --backup --health-check http://localhost:8000/health",
     arguments=(
         Argument("revision", metavar="REV", nargs="?", default="head", help="the target (default: head)"),
@@ -170,7 +169,7 @@ ROLLBACK = Command(
     _rollback,
     help="run downgrades, after showing which data is lost",
     description="Shows what the downgrades would do and which data would be lost, prompts for confirmation, and runs them.",
-    exit_statuses="Exit status: 0 done, 3 not done (another runner, no confirmation, an ambiguous target), 4 failed.",
+    exit_statuses="0 done, 3 not done (another runner, no confirmation, an ambiguous target), 4 failed",
     example="safeops rollback -1 --backup",
     arguments=(
         Argument("revision", metavar="-N | REV", nargs="?", default="-1", help="the target (default: -1)"),
@@ -207,7 +206,7 @@ STAMP = Command(
     help="record the revision of the database (--verify: if the schema matches)",
     description="Records the revision of the database, without running anything on it. With --verify, it runs the revisions "
     "on a scratch database, which is dropped afterwards, and stamps the database only if its schema is the same.",
-    exit_statuses="Exit status: 0 stamped, 1 the schema differs, 3 gave up, 4 failed.",
+    exit_statuses="0 stamped, 1 the schema differs, 3 gave up, 4 failed",
     example="safeops stamp head --verify",
     arguments=(
         Argument("revision", metavar="REV", help="the revision, or heads"),
@@ -247,7 +246,7 @@ BACKUP = Command(
     help="write the whole database to a file",
     description="Writes the whole database to a file, which is verified before it gets its name, and a checksum next to it. "
     "Reads and writes of the application are not blocked.",
-    exit_statuses="Exit status: 0 done, 4 failed.",
+    exit_statuses="0 done, 4 failed",
     example="safeops backup --to /var/backups/app --keep 7",
     arguments=(
         Argument("--to", metavar="DIR", help="the folder (default: backups/ next to alembic.ini)"),
@@ -275,7 +274,7 @@ RESTORE = Command(
     help="restore a backup into an empty database",
     description="Restores a backup into an empty database, after it has verified the checksum. A password in URL is visible "
     "in the list of processes: to hide it, write - and pass the URL on standard input.",
-    exit_statuses="Exit status: 0 done, 3 the database is not empty, 4 failed.",
+    exit_statuses="0 done, 4 failed",
     example="safeops restore backups/app-20270131T120000Z-4f2a.dump --into - < url",
     arguments=(
         Argument("file", metavar="FILE", help="the backup"),

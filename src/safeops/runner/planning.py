@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import Pool
 
-from safeops import _alembic, _sqlalchemy
+from safeops import _alembic, _sqlalchemy, arguments
 from safeops.databases import database_class
 from safeops.databases.connections import listening
 from safeops.databases.server import Abilities
@@ -189,7 +189,9 @@ def _raiser(error: Exception) -> str:
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-        if str(place.tb_frame.f_globals.get("__name__", "")).startswith(("safeops.", "sqlalchemy.", "alembic.")):
+        module = str(place.tb_frame.f_globals.get("__name__", ""))
+        # Arguments are checked around the function.
+        if module.startswith(("safeops.", "sqlalchemy.", "alembic.")) and module != arguments.__name__:
             break
     return "raise" if place is None else place.tb_frame.f_code.co_name
 
