@@ -1,12 +1,12 @@
-"""An application that changes a table and its twin alike, and backfills of the table that are killed while it does.
+"""An application that changes a table and a reference table alike, and backfills of the table that are killed at random.
 
-    Table           both tables, what an application may do to them, and what must stand in the end
-    Application     writes both in one transaction, in a process of its own, until it is stopped
+    Table           both tables, what an application may do to them, and the expected rows in the end
+    Application     writes both in one transaction, in a separate process, until it is stopped
     Backfill        the backfill of the table
-    Runners         children that run it, each killed at a random moment, from outside or by itself
+    Runners         children that run it, each killed at a random time, from outside or from inside
 
-The parent has no threads, since it forks all the time; and the twin is never told what the backfill does, so that what
-stands in the end follows from it by one statement.
+The parent has no threads, since it forks all the time; and the backfill never changes the reference table: the
+expected rows follow from it by one statement.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SHAPE = "(id bigint NOT NULL PRIMARY KEY, source int, target bigint, balance big
 Row = tuple[Any, ...]
 
 
-# --- the table and its twin --------------------------------------------------------------------------------------
+# --- the table and its reference ---------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Table:
     """Both tables: ``t``, which the backfill changes too, and ``shadow``, which has what the application wrote alone.
 
     Args:
-        database: Where they are.
+        database: The database that has them.
         fills: The backfill fills targets, under the default ``where``. Else it processes each row once, and the
-            application moves no keys and only adds rows above those that stand.
+            application moves no keys and only adds rows above the existing ones.
     """
 
     database: Database
@@ -73,7 +73,7 @@ class Table:
 
     @cached_property
     def engine(self) -> sa.Engine:
-        """Made once, without a pool: children inherit what it has learnt about the server, and no connection."""
+        """Made once, without a pool: children inherit what it has read from the server, and no connection."""
         return self.database.engine()
 
     def create(self, rows: int, chance: random.Random) -> None:
@@ -85,7 +85,7 @@ class Table:
         self.engine.connect().close()
 
     def assert_exact(self) -> None:
-        """What stands is the twin, with what the backfill has to have done to it."""
+        """The rows equal the reference table, with what the backfill must have done to it."""
         found, expected = self._rows("t", COLUMNS), self._rows("twin", self._expected())
         wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
         shown = "\n".join(f"{key}: {found.get(key)}, not {expected.get(key)}" for key in sorted(wrong)[:8])
@@ -99,13 +99,13 @@ class Table:
 
     def _expected(self) -> str:
         if self.fills:
-            # A target in the twin is the application's own and stands; the application keeps a filled one in step with
-            # its source, so that it is the same whether it was filled before the source changed or after.
+            # A target in the reference table is the application's own and is kept; the application keeps a filled one in
+            # sync with its source: it is the same if it was filled before the source changed or after.
             return f"id, source, coalesce(target, {FILL}), balance, n"
         return f"id, source, target, CASE WHEN id <= {self._bound()} THEN {ONCE} ELSE balance END, n"
 
     def _bound(self) -> int:
-        """The last key that stood when the backfill began: rows above it came later."""
+        """The last key when the backfill began: rows above it are newer."""
         cuts = self.database.query("SELECT upto_key FROM safeops_backfill WHERE part > 0")
         return max(int(json.loads(cut)[0]) for (cut,) in cuts)
 
@@ -123,7 +123,7 @@ def maybe(chance: random.Random, most: int) -> str:
 
 @dataclasses.dataclass
 class Keys:
-    """The keys that an application knows to stand, and those that it has taken away."""
+    """The keys that an application knows to exist, and those that it has deleted."""
 
     stand: set[int]
     gone: set[int]
@@ -146,10 +146,10 @@ class Application:
     Args:
         table: Both tables.
         seed: Makes it do the same things in the same order.
-        place: Which of several it is. Each changes rows of its own: with shared ones, the commit of another between
+        place: The number of the application. Each changes separate rows: with shared ones, the commit of another between
             the two statements of a change would make them meet different rows.
         of: How many there are.
-        generation: Above those before it in the same tables: new keys are above theirs, also above those that are gone.
+        generation: Above those before it in the same tables: new keys are above theirs, also above those that were deleted.
     """
 
     LEAST = 25
@@ -163,7 +163,7 @@ class Application:
         self.done: Counter[str] = Counter()
 
     def write_until(self, over: Any) -> Counter[str]:
-        """Write until asked to stop, or until the server is gone; say what was done."""
+        """Write until the parent requests a stop, or until the server has ended; return what was done."""
         with suppress(_ServerGone, sa.exc.OperationalError), self.table.database.observer().connect() as connection:
             while self.done["committed"] < self.LEAST or not over.is_set():
                 keys = self._look(connection)
@@ -195,7 +195,7 @@ class Application:
 
     @contextmanager
     def _expecting_refusals(self, connection: sa.Connection) -> Iterator[None]:
-        """The backfill may win a deadlock or keep a file: an application looks again, and goes on."""
+        """The backfill may win a deadlock or keep a file: an application looks again, and continues."""
         try:
             yield
         except sa.exc.DBAPIError as error:
@@ -228,7 +228,7 @@ class Application:
         return self._next
 
     def _fill_gap(self, keys: Keys) -> str:
-        """Rows come back where rows were, also where the walk has passed."""
+        """Rows are inserted again with former keys, also in scanned ranges."""
         new = self.chance.sample(sorted(keys.gone), min(4, len(keys.gone)))
         keys.add(new)
         return self._inserted(new) if new else self._touch(keys)
@@ -262,13 +262,13 @@ class Application:
         return f"UPDATE {{}} SET n = n + 1 WHERE {_among(self._some(keys, 5))}"
 
     def _keep_in_step(self, keys: Keys) -> str:
-        """A source changes, and the target with it where there is one."""
+        """A source changes, and the target with it if there is one."""
         source = maybe(self.chance, 100)
         kept = f"target = CASE WHEN target IS NULL THEN NULL ELSE {FILL.replace('source', source)} END"
         return f"UPDATE {{}} SET source = {source}, {kept} WHERE {_among(self._some(keys, 5))}"
 
     def _invalidate(self, keys: Keys) -> str:
-        """A source changes, and the target is to be made anew."""
+        """A source changes, and the target must be computed again."""
         some = self._some(keys, 3)
         return f"UPDATE {{}} SET source = {maybe(self.chance, 100)}, target = NULL WHERE {_among(some)}"
 
@@ -301,7 +301,7 @@ class _Refused(Exception):
 @contextmanager
 def writing(table: Table, seed: int, generation: int = 1) -> Iterator[Writers]:
     """Applications at work for the length of the block."""
-    # Keys of two could be committed in another order than they were given, so that one "came later" below the bound.
+    # Two applications could commit keys in another order than assigned: a new key could be below the bound.
     many = 2 if table.fills and table.database.kind != "sqlite" else 1
     writers = Writers([Application(table, seed, place, many, generation) for place in range(many)])
     try:
@@ -312,7 +312,7 @@ def writing(table: Table, seed: int, generation: int = 1) -> Iterator[Writers]:
 
 
 class Writers:
-    """Applications, each in a process of its own."""
+    """Applications, each in a separate process."""
 
     def __init__(self, applications: list[Application]) -> None:
         self._over = FORK.Event()
@@ -335,7 +335,7 @@ class Writers:
 
 
 class Child:
-    """A function at work in a forked child, which leads a process group of its own and may have children in turn."""
+    """A function at work in a forked child, which leads a separate process group and may have children."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._answer, answer = FORK.Pipe(duplex=False)
@@ -395,7 +395,7 @@ class Child:
         self.wait()
 
     def kill_all(self) -> None:
-        """Kill it, and whatever is left of its group."""
+        """Kill it, and the rest of its group."""
         self.kill()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid or 0, signal.SIGKILL)
@@ -426,7 +426,7 @@ class Backfill:
         table: Both tables; the backfill knows of ``t`` alone.
         in_python: A function makes the values, not the database.
         workers: Processes that walk over ranges; 0 has it done here.
-        batch_size: Rows of a batch: few, so that there are many moments.
+        batch_size: Rows of a batch: few, for many places to stop.
         server_dies: A lost connection is what a run of it may end with.
     """
 
@@ -437,14 +437,14 @@ class Backfill:
     server_dies: bool = False
 
     def __call__(self) -> BackfillReport:
-        """Run it to its end, in a context of its own: a version that moves would be a quarrel between two runners."""
+        """Run it to its end, in a separate context: a version that moves would be a conflict between two runners."""
         with self.table.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
             with Operations.context(context), context.begin_transaction(_per_migration=True):
                 return self._run()
 
     def while_the_application_writes(self) -> str:
-        """Run it where the application goes on writing rows without a value; return how it ended."""
+        """Run it while the application keeps writing rows without a value; return how it ended."""
         try:
             self()
         except BackfillIncomplete:
@@ -499,7 +499,7 @@ class Runners:
         return self._children[-1]
 
     def killed(self) -> bool:
-        """Start a runner and kill it at a random moment; False where it had ended before."""
+        """Start a runner and kill it at a random time; False if it had ended before."""
         if self.chance.random() < 0.6:
             return self.died(self.start(self.signalling(signal.SIGKILL)))
         child = self.start()
@@ -520,7 +520,7 @@ class Runners:
                 os.kill(self.chance.choice(pids), signal.SIGKILL)
 
     def signalling(self, number: signal.Signals, last: int = 400) -> Callable[[], None]:
-        """Return what sends a process a signal by itself, before a random statement is sent or after."""
+        """Return what makes a process send itself a signal, before or after a random statement."""
         # The first statements, which come once, matter as much as the many of the batches.
         early = int(math.exp(self.chance.uniform(0, math.log(last))))
         left = itertools.count(-self.chance.choice([early, self.chance.randrange(last)]))
@@ -532,7 +532,7 @@ class Runners:
         return strike
 
     def died(self, child: Child) -> bool:
-        """Tell whether a runner was killed; where it was not, it must have ended well."""
+        """Return whether a runner was killed; if not, it must have succeeded."""
         child.wait()
         self.kills += child.is_killed
         TALLY["kills"] += child.is_killed
@@ -546,7 +546,7 @@ class Runners:
 
 
 TALLY: Counter[str] = Counter()
-"""What was done by all tests, for whoever lets them run for long."""
+"""What all tests did, for long runs."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A primary and its replica, in folders of their own, for tests of the lag between them.
+"""A primary and its replica, in separate folders, for tests of the lag between them.
 
 Pair        both servers, and a connection to the primary as a backfill has it
 standby     starts a PostgreSQL pair;  replicating  one of MariaDB or MySQL: as context managers that stop both
@@ -43,7 +43,7 @@ def progress(connection: sa.Connection, **fields: Any) -> BackfillProgress:
 
 
 def until(call: Callable[[], Any], is_met: Callable[[Any], bool], what: str, seconds: float = 20.0) -> Any:
-    """Calls again and again until the answer is as wanted, and returns it."""
+    """Calls repeatedly until the answer is the expected one, and returns it."""
     deadline = time.monotonic() + seconds
     while True:
         answer = call()
@@ -113,7 +113,7 @@ class Standby(PostgreSQL):
         source = ["-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "postgres"]
         backup = [*_unprivileged(), self.bin / "pg_basebackup", *source, "-D", self.data]
         _run([*backup, "-R", "-c", "fast", "--no-sync"], cwd=self.folder)
-        # The backup writes options that only its own libpq knows, and a server may have been unpacked beside an older one.
+        # The backup writes options that only its own libpq knows, and a server may have been unpacked next to an older one.
         with (self.data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"primary_conninfo = 'host=127.0.0.1 port={self.primary.port} user=postgres'\n")
 
@@ -162,7 +162,7 @@ class _Replicating(_MySQLFamily):
         self._administer(f"START {self.words}")
 
     def pause(self) -> None:
-        """Keeps the applier waiting, while replication goes on."""
+        """Keeps the applier waiting, while replication continues."""
         self._administer("FLUSH TABLES WITH READ LOCK")
 
     def resume(self) -> None:

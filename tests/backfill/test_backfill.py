@@ -122,7 +122,7 @@ BAD = {
 }
 
 
-def test_bad_arguments_are_told_and_nothing_is_touched(database):
+def test_bad_arguments_are_reported_and_nothing_is_touched(database):
     database.execute(*WORLD, "CREATE VIEW seen AS SELECT * FROM users")
     before, wrong = all_rows(database), []
     for what, (call, error, words) in BAD.items():
@@ -205,7 +205,7 @@ def test_what_is_known_before_while_and_after(database):
     assert (stands.status, stands.rows, stands.batches, stands.ranges_finished) == ("finished", 10, 4, 1)
 
 
-def test_a_name_that_stands_for_other_work(database):
+def test_a_name_of_another_backfill(database):
     database.execute(*WORLD)
     stop(database, name="it")
     others = [
@@ -220,7 +220,7 @@ def test_a_name_that_stands_for_other_work(database):
     assert fill(database, name="it").rows == 4
 
 
-def test_forgotten_it_begins_anew(database):
+def test_after_its_progress_is_discarded_it_starts_again(database):
     database.execute(*WORLD)
     assert migrate(database, lambda: forget_backfill("it")) is False
     fill(database, ONCE, where=True, name="it")
@@ -231,7 +231,7 @@ def test_forgotten_it_begins_anew(database):
     assert database.query("SELECT n, count(*) FROM users GROUP BY n") == [(2, 10)]
 
 
-def test_the_table_of_the_progress_goes_with_the_last(database):
+def test_the_table_of_the_progress_is_dropped_with_the_last(database):
     database.execute(*WORLD)
     fill(database, name="it")
     fill(database, ONCE, where=True, name="other")
@@ -274,7 +274,7 @@ def held(database):
         yield connection
 
 
-def test_a_lock_of_a_moment_is_outlasted(database, held):
+def test_a_brief_lock_is_outlasted(database, held):
     free = threading.Timer(1.6, held.commit)
     with log_lines() as log:
         if database.kind == "sqlite":
@@ -291,7 +291,7 @@ def test_a_lock_of_a_moment_is_outlasted(database, held):
 
 
 @pytest.mark.only("postgresql", "mysql")
-def test_a_lock_that_stays_is_told(database, held):
+def test_a_lasting_lock_is_reported(database, held):
     def body():
         with settings(lock_timeout=0.2, retry_budget=1.0):
             backfill("users", UPPER, batch_size=2, name="it")
@@ -309,7 +309,7 @@ def test_a_lock_that_stays_is_told(database, held):
 
 @pytest.mark.only("postgresql", "mysql")
 def test_a_deadlock_is_tried_again(database):
-    """The other session holds row 8, then asks for row 1, which the batch holds while it waits for row 8."""
+    """The other session holds row 8, then requests row 1, which the batch holds while it waits for row 8."""
     database.execute(*WORLD)
     slow = "pg_sleep(0.3)" if database.kind == "postgresql" else "SLEEP(0.3)"
     other = database.observer().connect()
@@ -393,13 +393,13 @@ class TestOffline:
         self.twice(database, exchange)
         assert database.query("SELECT a, b FROM users WHERE id = 3") == [("b", "a3")]
 
-    def test_forgotten(self, database):
+    def test_discarded(self, database):
         database.execute(*WORLD)
         fill(database, ONCE, where=True, name="it's")
         self.twice(database, lambda: forget_backfill("it's"))
         assert fill(database, ONCE, where=True, name="it's").rows == 10
 
-    def test_forgotten_before_any(self, database):
+    def test_discarded_before_any(self, database):
         database.execute(*WORLD)
         self.twice(database, lambda: forget_backfill("it"))
         assert status(database) == []

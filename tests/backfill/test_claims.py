@@ -29,7 +29,7 @@ def short_lease(monkeypatch):
 
 
 def run(database, values=HUNDREDFOLD, **options):
-    """A whole run; returns what it did and what it said."""
+    """A whole run; returns its report and its log."""
     options = {"where": True, "name": "fill", "batch_size": 100, **options}
     with log_lines() as said:
         # Two runners of one revision would clash over its version.
@@ -71,7 +71,7 @@ def test_two_at_once_do_the_work_once(database, everything, monkeypatch):
 
 @pytest.mark.parametrize("place", ["in a batch", "between batches"])
 def test_a_killed_one_is_followed_at_once(database, place, monkeypatch):
-    # Where the session tells that it has ended nobody waits for the lease.
+    # If the session shows that it has ended, no runner waits for the lease.
     if database.kind != "sqlite":
         monkeypatch.setattr(state, "LEASE", 600.0)
     accounts(database, ROWS)
@@ -221,7 +221,7 @@ def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_a_range_that_somebody_still_walks_over_is_not_cut(database):
+def test_a_range_that_a_worker_still_processes_is_not_cut(database):
     accounts(database, 3000)
 
     def enough(progress):

@@ -29,11 +29,11 @@ BODIES = {
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("what", one_in(3, [*BODIES]))
-def test_stopped_anywhere_it_goes_on_whatever_it_does(new_database, what):
+def test_stopped_anywhere_it_continues_with_any_values(new_database, what):
     assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1, every_checkpoint=True) <= 40
 
 
 @pytest.mark.only("mysql", "sqlite")
-def test_stopped_anywhere_it_goes_on(new_database):
+def test_stopped_anywhere_it_continues(new_database):
     points = crash_everywhere(new_database, BODIES["each row once"], ROWS, kills=1, every_checkpoint=True)
     assert 8 <= points <= 40

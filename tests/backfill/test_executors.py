@@ -143,7 +143,7 @@ class TestFunctions:
         return [{"balance": row["balance"] * FACTOR} for row in rows]
     """
 
-    def test_of_a_revision_that_nobody_can_import(self, database, executor, tmp_path, monkeypatch):
+    def test_of_a_revision_that_cannot_be_imported(self, database, executor, tmp_path, monkeypatch):
         accounts(database, ROWS)
         monkeypatch.setitem(EXECUTORS, "one", executor)
         upgrade = """
@@ -203,7 +203,7 @@ EXECUTORS = {}
 
 @pytest.mark.only("pg18")
 class TestWhatTravels:
-    def test_throttles_are_asked_in_each_worker(self, database, executor, tmp_path):
+    def test_throttles_are_called_in_each_worker(self, database, executor, tmp_path):
         accounts(database, ROWS)
         _, said = fill(database, Slow(0.005), executor=executor, throttles=[AskedBy(str(tmp_path))])
         assert is_filled(database)

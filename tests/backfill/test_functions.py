@@ -1,4 +1,4 @@
-"""backfill by a Python function: what it gets, what it may give back, and what happens where it fails."""
+"""backfill by a Python function: what it gets, what it may return, and what happens if it fails."""
 
 import datetime
 import decimal
@@ -83,7 +83,7 @@ def test_one_statement_writes_a_batch(database):
     assert len(writes) == 2
 
 
-def test_a_value_that_stands_is_kept_and_the_other_columns_are_filled(database):
+def test_an_existing_value_is_kept_and_the_other_columns_are_filled(database):
     database.execute(*PEOPLE, "UPDATE people SET v = 'mine' WHERE id = 3", "UPDATE people SET age = NULL WHERE id < 5")
 
     @reads("name", writes=("v", "age"))
@@ -265,7 +265,7 @@ FAILURES = {
 
 @pytest.mark.only("pg18", "sqlite")
 @pytest.mark.parametrize("what", FAILURES)
-def test_a_failure_names_the_keys_keeps_what_is_done_and_goes_on_once_it_is_mended(database, what):
+def test_a_failure_names_the_keys_keeps_what_is_done_and_continues_after_a_fix(database, what):
     database.execute(*PEOPLE)
     function, words = FAILURES[what]
 
@@ -286,7 +286,7 @@ def test_a_failure_names_the_keys_keeps_what_is_done_and_goes_on_once_it_is_mend
     assert (report.rows, report.resumed) == (4, True)
 
 
-def test_an_unknown_column_is_told_with_the_key(database):
+def test_an_unknown_column_is_reported_with_the_key(database):
     database.execute(*PEOPLE)
 
     @reads("id")
@@ -336,7 +336,7 @@ def test_a_key_must_not_be_written(database):
     assert max(values(database))[0] == 10
 
 
-def test_reads_is_told_what_it_cannot_use():
+def test_reads_refuses_what_it_cannot_use():
     for arguments in ((), (3,), ("",)):
         with pytest.raises(InvalidArgument, match="names of columns"):
             reads(*arguments)
@@ -349,7 +349,7 @@ def test_reads_is_told_what_it_cannot_use():
 
 @pytest.mark.only("postgresql", "mysql")
 def test_a_change_of_the_source_waits_and_is_not_lost(database):
-    """The rows are locked while the function runs: a writer that keeps both in step comes after it."""
+    """The rows are locked while the function runs: a writer that keeps both in sync runs after it."""
     database.execute(*PEOPLE)
     threads = []
 

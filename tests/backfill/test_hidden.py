@@ -1,4 +1,4 @@
-"""The table of the progress is nobody's model: autogenerate does not drop it."""
+"""No model has the table of the progress, and autogenerate does not drop it."""
 
 from __future__ import annotations
 

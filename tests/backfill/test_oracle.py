@@ -1,4 +1,4 @@
-"""A table and its twin agree exactly, however often a backfill is killed, while an application writes both.
+"""A table and its reference table agree exactly, however often a backfill is killed, while an application writes both.
 
 Each test does so with one seed, or two with --whole; SAFEOPS_ORACLE_SEEDS=100 lets it run for long.
 """
@@ -47,7 +47,7 @@ def make(database, chance):
 
 
 def finish(backfill):
-    """Nobody writes any more: a last run leaves nothing to do for one after it."""
+    """No application writes now: a last run leaves nothing to do for the next one."""
     assert backfill().remaining == 0
     again = backfill()
     assert (again.rows, again.batches, again.remaining, again.resumed) == (0, 0, 0, True)
@@ -56,7 +56,7 @@ def finish(backfill):
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
+    """Leases expire quickly, and ranges are small; children inherit it."""
     monkeypatch.setattr(state, "LEASE", 0.6)
     monkeypatch.setattr(interruption, "RENEW_EVERY", 0.15)
     monkeypatch.setattr(parallel, "SMALLEST", 25)
@@ -64,7 +64,7 @@ def hurried(monkeypatch):
 
 @seeds
 @in_python
-def test_rows_are_filled_and_what_the_application_wrote_stands(make, chance, seed, in_python):
+def test_rows_are_filled_and_what_the_application_wrote_is_kept(make, chance, seed, in_python):
     backfill = Backfill(make(300, fills=True), in_python)
     with writing(backfill.table, seed) as writers, runners(backfill, chance) as started:
         while started.kills < 10:
@@ -108,7 +108,7 @@ def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
     with writing(backfill.table, seed), runners(backfill, chance) as started:
         while True:
             run = started.start()
-            # Then one is left alone: on a slow machine none would come to its end by itself in that time.
+            # Then one is not killed: on a slow machine none would finish in that time.
             if started.kills < 12:
                 run.wait(chance.uniform(0.02, 0.2))
                 started.kill_one_of(run.family())

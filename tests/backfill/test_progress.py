@@ -1,4 +1,4 @@
-"""What a backfill tells while it runs: to a callable, to the log, by a bar on a terminal."""
+"""What a backfill reports while it runs: to a callable, to the log, by a bar on a terminal."""
 
 import fcntl
 import os
@@ -52,7 +52,7 @@ def impatient(monkeypatch):
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
 class TestCallable:
-    def test_is_told_after_each_batch(self, database):
+    def test_is_called_after_each_batch(self, database):
         accounts(database, ROWS)
         told = []
         report, _ = fill(database, progress=told.append)
@@ -108,7 +108,7 @@ class TestCallable:
 @pytest.mark.only("pg18", "mysql", "sqlite")
 class TestWhatRaises:
     @pytest.mark.parametrize("place", ["progress", "throttles"])
-    def test_goes_through_and_everything_is_kept(self, database, place):
+    def test_is_raised_and_everything_is_kept(self, database, place):
         accounts(database, ROWS)
 
         def failing(progress):
@@ -124,7 +124,7 @@ class TestWhatRaises:
         assert (report.rows, report.resumed, is_filled(database)) == (ROWS - 700, True, True)
         assert not any("another runner" in line for line in said)
 
-    def test_an_error_of_a_database_of_its_own_is_not_that_of_the_batch(self, database):
+    def test_an_error_of_another_database_is_not_that_of_the_batch(self, database):
         accounts(database, ROWS)
         locked = {
             "postgresql": _postgresql_error(),
@@ -145,7 +145,7 @@ class TestWhatRaises:
         assert is_filled(database)
 
     @pytest.mark.only("pg18")
-    def test_an_error_of_the_connection_of_the_migration_is_told(self, database):
+    def test_an_error_of_the_connection_of_the_migration_is_reported(self, database):
         accounts(database, ROWS)
         database.execute("CREATE TABLE held (id int)", "INSERT INTO held VALUES (1)")
 
@@ -208,7 +208,7 @@ class TestLog:
             "backfill fill: continuing",
         ]
 
-    def test_with_workers_it_tells_the_size_of_their_batches(self, database, monkeypatch):
+    def test_with_workers_it_shows_the_size_of_their_batches(self, database, monkeypatch):
         from concurrent.futures import ThreadPoolExecutor
 
         from safeops.backfilling import parallel
@@ -244,7 +244,7 @@ def terminal():
 
 
 def written_to(master, wanted):
-    """Reads what came out of the terminal until it is as wanted: it comes a little later."""
+    """Reads the terminal until the output is the expected one: it comes a little later."""
     found = []
 
     def read():
@@ -283,7 +283,7 @@ class TestLine:
         assert is_filled(database)
 
     @pytest.mark.parametrize("total", [None, 0])
-    def test_is_drawn_where_nobody_knows_how_many_rows_there_are(self, database, total, monkeypatch):
+    def test_is_drawn_if_the_number_of_rows_is_unknown(self, database, total, monkeypatch):
         accounts(database, 500)
         monkeypatch.setattr(type(database_of(database).sizes), "estimated_rows", lambda *_: total)
         with terminal() as written:

@@ -1,4 +1,4 @@
-"""Signals to `alembic upgrade head` in a process of its own, and connections that are lost in the middle."""
+"""Signals to `alembic upgrade head` in a separate process, and connections that are lost in the middle."""
 
 import itertools
 import os
@@ -46,7 +46,7 @@ from safeops import backfill, pause_file
 
 
 class Run:
-    """`alembic upgrade head` in a process of its own, at the head of a process group."""
+    """`alembic upgrade head` in a separate process, the leader of a process group."""
 
     def __init__(self, project):
         url = project.database.url.render_as_string(hide_password=False)
@@ -130,7 +130,7 @@ SLOW = 'backfill("accounts", Slow({}), where=True, name="fill", batch_size=50{})
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("number", one_in(2, [signal.SIGTERM, signal.SIGINT]), ids=["SIGTERM", "SIGINT"])
-def test_a_signal_stops_it_after_the_batch_in_hand(run, database, number):
+def test_a_signal_stops_it_after_the_current_batch(run, database, number):
     stopped = run(SLOW.format(0.2, "")).after_batches(2)
     stopped.process.send_signal(number)
     output = stopped.output()
@@ -258,7 +258,7 @@ class TestStop:
 
 
 def asked_at(stop, moment, passed, ended):
-    """Sleeps, and asks the sleep to stop before the line of that number is run."""
+    """Sleeps, and stops the sleep before the line of that number is run."""
 
     def trace(frame, event, _):
         if event == "line" and len(passed) <= moment:
@@ -354,7 +354,7 @@ def test_a_server_that_is_killed_and_comes_back(database, server):
             fill(database, progress=kill)
     finally:
         server.start()
-    # The newest batches may be gone, each together with its note.
+    # The newest batches may be lost, each together with its checkpoint.
     done, left = sums(database)
     report, _ = fill(database)
     assert is_filled(database)

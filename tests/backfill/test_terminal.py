@@ -194,7 +194,7 @@ def test_other_output_comes_above_the_line(project, rich):
 
 
 @pytest.mark.only("sqlite")
-def test_no_color_is_respected(project):
+def test_colours_can_be_disabled(project):
     command = project(FILL.format(""))
     assert COLOURS.search(command.on_terminal()[0])
     command.database.execute("DELETE FROM alembic_version", "DROP TABLE safeops_backfill")

@@ -1,4 +1,4 @@
-"""The throttles that ask a server, on real ones: busy sessions, and primaries with a replica that lags and goes."""
+"""The throttles that query a server, on real ones: busy sessions, and primaries whose replica lags and stops."""
 
 import socket
 import subprocess
@@ -70,7 +70,7 @@ def killed(replica):
 
 
 def stopped_by(pair, throttle):
-    """Asks until the throttle gives up, and returns its error."""
+    """Calls the throttle until it gives up, and returns its error."""
     began = time.monotonic()
     with pytest.raises(BackfillStopped) as raised:
         until(pair.asked(throttle), lambda reason: reason is None, "the throttle to give up")
@@ -80,7 +80,7 @@ def stopped_by(pair, throttle):
 
 
 class TestReplicaLagOnPostgreSQL:
-    def test_goes_on_while_the_replica_keeps_up(self, postgresql, lag):
+    def test_continues_while_the_replica_keeps_up(self, postgresql, lag):
         throttle = lag(5.0)
         postgresql.goes_on(throttle)
         postgresql.goes_on(throttle)
@@ -121,13 +121,13 @@ class TestReplicaLagOnPostgreSQL:
                 until(lambda: throttle(now), lambda reason: reason and "more than" in reason, "it to hold")
             until(lambda: throttle(now), lambda reason: reason is None, "it to go on")
 
-    def test_a_user_who_may_not_look_is_told(self, postgresql):
+    def test_a_user_without_the_right_gets_an_error(self, postgresql):
         postgresql.primary.admin.execute("CREATE ROLE low LOGIN")
         try:
             with autocommit(postgresql.url.set(username="low")) as connection:
                 reason = replica_lag(MAX)(progress(connection))
                 assert "which needs the role pg_monitor" in reason
-                # The replica itself tells everybody.
+                # The replica itself reports it to any user.
                 throttle = replica_lag(5.0, urls=[postgresql.replica_url(username="low")])
                 until(lambda: throttle(progress(connection)), lambda reason: reason is None, "it to go on")
                 postgresql.primary.admin.execute("GRANT pg_monitor TO low")
@@ -137,12 +137,12 @@ class TestReplicaLagOnPostgreSQL:
             postgresql.primary.admin.execute("DROP ROLE low")
 
     @pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
-    def test_asks_by_any_driver(self, postgresql, driver):
+    def test_works_with_any_driver(self, postgresql, driver):
         pytest.importorskip(driver)
         url = postgresql.replica_url(drivername=f"postgresql+{driver}")
         postgresql.goes_on(replica_lag(5.0, urls=[url.render_as_string(hide_password=False)]))
 
-    def test_a_primary_is_no_replica(self, postgresql):
+    def test_a_primary_is_not_a_replica(self, postgresql):
         throttle = replica_lag(MAX, urls=[postgresql.replica_url(), postgresql.url])
         reason = throttle(progress(postgresql.connection))
         assert f"replica 127.0.0.1:{postgresql.primary.port}: it is not in recovery" in reason
@@ -167,13 +167,13 @@ def bereft(postgresql):
     postgresql.goes_on(connected)
 
 
-class TestAReplicaThatIsGone:
+class TestAStoppedReplica:
     def test_stops_a_throttle_that_has_seen_it(self, bereft):
         postgresql, throttle, _ = bereft
         postgresql.holds(throttle, "replica 127.0.0.1: it was connected before and no longer is")
         stopped_by(postgresql, throttle)
 
-    def test_stops_a_throttle_that_asks_it(self, bereft):
+    def test_stops_a_throttle_that_queries_it(self, bereft):
         postgresql, _, throttle = bereft
         postgresql.holds(throttle, f"replica 127.0.0.1:{postgresql.replica.port}: ")
         stopped_by(postgresql, throttle)
@@ -207,7 +207,7 @@ def storing_the_log(pair):
 
 @pytest.mark.only("pg18")
 class TestAReplicaThatDoesNotAnswer:
-    def test_nobody_listens(self, database):
+    def test_no_server_listens(self, database):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             url = database.url.set(password="s3cret", port=closed.getsockname()[1])
@@ -255,11 +255,11 @@ class TestReplicaLagOnMariaDBAndMySQL:
         assert mysql.url.password not in error.replace("user:password@", "")
         mysql.goes_on(replica_lag(5.0, urls=[mysql.replica_url()]))
 
-    def test_a_primary_is_no_replica(self, mysql):
+    def test_a_primary_is_not_a_replica(self, mysql):
         reason = replica_lag(MAX, urls=[mysql.url])(progress(mysql.connection))
         assert f"replica 127.0.0.1:{mysql.primary.port}: it is not a replica" in reason
 
-    def test_a_user_who_may_not_look_is_told(self, mysql):
+    def test_a_user_without_the_right_gets_an_error(self, mysql):
         mysql.replica._administer("CREATE USER low@'%' IDENTIFIED BY 'Uv9low'")
         url = mysql.replica_url(username="low", password="Uv9low", database="information_schema")
         reason = replica_lag(MAX, urls=[url])(progress(mysql.connection))
@@ -304,7 +304,7 @@ class TestActiveSessions:
             now = progress(own)
             until(lambda: active_sessions(0)(now), lambda reason: reason is None, "nobody to be at work")
 
-    def test_a_user_who_may_not_look_is_told(self, database):
+    def test_a_user_without_the_right_gets_an_error(self, database):
         user, grant = _low_user(database)
         url = database.url.set(username=user, password="low")
         try:
@@ -322,7 +322,7 @@ class TestActiveSessions:
 
 
 def _low_user(database):
-    """Creates a user who may not see others, and returns it with what to grant for that."""
+    """Creates a user who cannot see other sessions, and returns it with what to grant for that."""
     user = f"low_{database.name}"
     if database.kind == "postgresql":
         database.execute(f"CREATE ROLE {user} LOGIN")

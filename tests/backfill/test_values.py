@@ -156,7 +156,7 @@ def test_a_dict_is_json(database, more):
     assert json_of(database, {"data": JSON, **more}) == [JSON] * 7
 
 
-def test_json_by_its_type_as_the_error_says(database):
+def test_json_by_its_type_as_the_error_advises(database):
     assert json_of(database, {"data": sa.literal([1, 2], sa.JSON())}) == [[1, 2]] * 7
 
 
@@ -168,7 +168,7 @@ def test_jsonb_and_arrays(database):
 
 
 @pytest.mark.only("postgresql")
-def test_what_cannot_be_written_is_told(database):
+def test_what_cannot_be_written_is_reported(database):
     database.execute(*WORLD)
     with pytest.raises(InvalidArgument, match="cannot be written as SQL"):
         fill(database, {"b": object()})
@@ -200,7 +200,7 @@ def test_of_several_targets_one_that_has_a_value_keeps_it(database):
 
 
 def test_each_value_sees_the_row_as_it_was(database):
-    """MariaDB by itself assigns from left to right, and MySQL cannot do otherwise."""
+    """MariaDB assigns from left to right by default, and MySQL always does."""
     database.execute(*WORLD, "UPDATE users SET b = 'b'")
     values = {"a": sa.column("b"), "b": sa.column("a")}
     if database.server.product == "mysql":
@@ -292,7 +292,7 @@ def test_triggers_fire_once_a_row(database):
     assert database.query("SELECT id FROM seen ORDER BY id") == [(i,) for i in range(1, 8)]
 
 
-# --- the application writes meanwhile --------------------------------------------------------------------
+# --- the application writes in between -------------------------------------------------------------------
 
 
 def test_what_the_application_has_written_is_kept(database):
@@ -313,7 +313,7 @@ def by_function(rows):
 @pytest.mark.only("postgresql", "mysql")
 @pytest.mark.parametrize("values", [{"b": "x"}, {"b": "x", "n": 1}, by_function], ids=["one", "two", "function"])
 def test_a_write_that_a_batch_waits_for_is_kept(database, values):
-    """The condition is asked again once the lock is there."""
+    """The condition is checked again after the lock is acquired."""
     database.execute(*WORLD)
     where = sa.column("b").is_(None) if values is by_function else None
     holder = database.observer().connect()

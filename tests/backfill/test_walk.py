@@ -1,4 +1,4 @@
-"""backfill walks along any key, each row once, by ranges of its index, whatever the application does meanwhile."""
+"""backfill scans along any key, each row once, by ranges of its index, while the application writes."""
 
 import itertools
 import re
@@ -29,7 +29,7 @@ def walked(database, *, table="t", **options):
 
 def made(database, columns, key, rows):
     """A table with the key, and with what is filled."""
-    # Not by the default key: its collations stand in `columns`.
+    # Not by the default key: its collations are in `columns`.
     database.execute(f"CREATE TABLE t ({columns}, n integer NOT NULL DEFAULT 0, v varchar(30), PRIMARY KEY ({key}))")
     database.execute(*(f"INSERT INTO t ({key}) VALUES ({row})" for row in rows))
 
@@ -244,7 +244,7 @@ def stop_after(database, batches):
         walked(database, batch_size=2, name="it", progress=tell)
 
 
-def test_another_size_of_batches_goes_on_from_the_same_key(database):
+def test_another_size_of_batches_continues_from_the_same_key(database):
     made(database, "k integer", "k", map(str, range(0, 40, 3)))
     stop_after(database, 2)
     report = walked(database, batch_size=3, name="it")
@@ -300,7 +300,7 @@ class TestNoKey:
         assert "nick allows NULL" in message
         assert 'key=["id"]' in message
 
-    def test_columns_that_are_no_key(self, database):
+    def test_columns_that_are_not_a_key(self, database):
         database.execute("CREATE TABLE t (id integer PRIMARY KEY, nick varchar(9) NOT NULL, n integer)")
         assert "no unique index on (nick)" in self.refusal(database, key="nick")
 
@@ -322,7 +322,7 @@ class TestNoKey:
         assert "cannot use the key" in self.refusal(database)
 
     @pytest.mark.only("mysql")
-    def test_timestamps_where_clocks_are_set_back(self, database):
+    def test_timestamps_if_clocks_are_set_back(self, database):
         """Two moments have one text there: rows would be passed over."""
         database.server.run_client("mysql", AUTUMN)
         database.execute("CREATE TABLE t (k timestamp NOT NULL PRIMARY KEY, n integer NOT NULL DEFAULT 0)")
@@ -355,7 +355,7 @@ letters = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs
 
 
 def assert_random_keys_walk(database, columns, rows, size):
-    """One database for all examples: each has a table of its own."""
+    """One database for all examples: each has its own table."""
     name, key = f"b{next(made_so_far)}", [column.partition(" ")[0] for column in columns]
     database.execute(f"CREATE TABLE {name} ({', '.join(columns)}, n integer DEFAULT 0, PRIMARY KEY ({', '.join(key)}))")
     with database.observer().begin() as connection:
@@ -393,7 +393,7 @@ def test_random_texts(database, keys, size):
     assert_random_keys_walk(database, [f"k {type_} NOT NULL"], keys, size)
 
 
-# --- what comes and goes meanwhile -----------------------------------------------------------------------
+# --- concurrent inserts and deletes -----------------------------------------------------------------------
 
 
 def after(batches, action):
@@ -416,7 +416,7 @@ def filled(database, **options):
     return migrate(database, lambda: backfill("t", {"v": sa.literal("x")}, **options))
 
 
-class TestMeanwhile:
+class TestConcurrentWrites:
     def test_a_batch_that_is_deleted_is_not_the_end(self, database):
         numbered(database)
         gone = after(1, lambda: database.execute("DELETE FROM t WHERE k BETWEEN 21 AND 45"))
@@ -449,7 +449,7 @@ class TestMeanwhile:
         assert database.query("SELECT v, count(*) FROM t GROUP BY v") == [("seen 0", 14)]
         assert (report.rows, report.remaining) == (14, 0)
 
-    def test_rows_above_the_first_end_are_left_where_each_row_is_due_once(self, database):
+    def test_rows_above_the_first_end_are_left_if_each_row_is_due_once(self, database):
         numbered(database)
         report = walked(
             database, batch_size=2, progress=after(1, lambda: database.execute("INSERT INTO t (k) VALUES (1000), (-5)"))
@@ -464,13 +464,13 @@ class TestMeanwhile:
         assert (report.rows, report.remaining) == (10, 2)
         assert migrate(database, lambda: backfill("t", ONCE, where="n = 0")).remaining == 2
 
-    def test_a_condition_is_asked_when_the_batch_comes(self, database):
+    def test_a_condition_is_checked_when_the_batch_runs(self, database):
         numbered(database)
         changed = after(1, lambda: database.execute("UPDATE t SET v = 'no' WHERE k > 50"))
         migrate(database, lambda: backfill("t", ONCE, where=sa.column("v").is_(None), batch_size=2, progress=changed))
         assert database.query("SELECT n, count(*) FROM t GROUP BY n ORDER BY n") == [(0, 5), (1, 5)]
 
-    def test_an_application_that_goes_on_writing_unfilled_rows(self, database):
+    def test_an_application_that_keeps_writing_unfilled_rows(self, database):
         numbered(database, 4)
         keys = itertools.count(1000)
         with log_lines() as log, pytest.raises(BackfillIncomplete) as raised:
@@ -538,7 +538,7 @@ def large(database, shape):
 
 
 def batches_of(database, name, work, **options):
-    """The statements of the first and the fourth batch: by which key it goes, what it reads, what it writes."""
+    """The statements of the first and the fourth batch: which key it uses, what it reads, what it writes."""
     with statements_of(database) as sent, pytest.raises(Enough):
         migrate(database, lambda: backfill("t", work, batch_size=BATCH, name=name, progress=enough, **options))
     asked = [one for one in sent if "safeops_key" in one and "OFFSET" in one]

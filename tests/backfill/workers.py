@@ -128,7 +128,7 @@ class Slow:
 
 @dataclasses.dataclass(frozen=True)
 class AskedBy:
-    """A throttle that notes each process that asks it."""
+    """A throttle that records each process that calls it."""
 
     folder: str
 

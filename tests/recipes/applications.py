@@ -1,12 +1,12 @@
 """An old and a new application that write a column while migrations rename it or change its type, and are killed.
 
     World           the tables, the schemas that the phases must leave, and the comparison with the references
-    Application     writes rows and, in the same transaction, a reference that only says what each row must be
+    Application     writes rows and, in the same transaction, a reference with the expected value of each row
     Phases          runs phases in children that are killed, whose sessions are ended, or that wait for locks
 
 What a row must be follows from the applications' own transactions alone: nothing here knows how the two columns are kept
-in step. Each statement on the table returns the keys that it met, and the reference is changed for those, so that
-both see the same rows whatever the other application has committed between the two statements.
+in sync. Each statement on the table returns the keys that it met, and the reference is changed for those: both
+see the same rows, even if the other application commits between the two statements.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.servers import Database
 from safeops import BackfillStopped, Unreachable, settings
 
 TALLY: Counter[str] = Counter()
-"""What was done by all tests, for whoever lets them run for long."""
+"""What all tests did, for long runs."""
 
 
 # --- the tables ----------------------------------------------------------------------------------------------------
@@ -41,12 +41,12 @@ TALLY: Counter[str] = Counter()
 
 @dataclasses.dataclass
 class World:
-    """The tables, and what must stand in them.
+    """The tables, and their expected rows.
 
     Args:
-        database: Where they are.
+        database: The database that has them.
         prepare: The statements that make them.
-        schemas: By phase, what makes of ``prepare`` the schema that must stand after it.
+        schemas: By phase, the function that turns the schema of ``prepare`` into the expected one.
         checks: Queries for rows that are wrong, by name; each must find none.
     """
 
@@ -78,13 +78,13 @@ Keys = list[int]
 
 
 class Application:
-    """Writes in a process of its own; between ``hold`` and ``go`` it has no transaction.
+    """Writes in a separate process; between ``hold`` and ``go`` it has no transaction.
 
     Args:
-        database: Where it writes.
+        database: The database that it writes to.
         seed: Makes it choose the same things.
-        place: Which of the applications it is: new keys are its own, rows that stand are everybody's.
-        prepares: Its driver prepares what it sends often, as psycopg does by itself.
+        place: The number of the application: new keys are its own, existing rows are shared.
+        prepares: Its driver prepares what it sends often, as psycopg does automatically.
     """
 
     def __init__(self, database: Database, seed: int, place: int, *, prepares: bool = True) -> None:
@@ -96,7 +96,7 @@ class Application:
         self.done: Counter[str] = Counter()
 
     def is_able(self, cursor: psycopg.Cursor[Any]) -> bool:
-        """Tell whether what it writes stands by now."""
+        """Return whether its writes are committed."""
         return True
 
     def actions(self) -> list[Callable[[psycopg.Cursor[Any]], None]]:
@@ -150,7 +150,7 @@ class Application:
         return next(self._numbers)
 
     def near(self, most: int = 1) -> Keys:
-        """Some keys around one that may stand, of whichever application."""
+        """Some keys around one that may exist, of any application."""
         first = self.chance.choice(
             [self.chance.randrange(1, 60), self.chance.randrange(1000, max(self.number(), 1001))]
         )
@@ -236,7 +236,7 @@ class Renamed(Application):
         self._say(cursor, value)
 
     def _keep(self, cursor: psycopg.Cursor[Any]) -> None:
-        """What stands is written once more, as an object mapper does that writes whole rows."""
+        """Writes the existing value again, as an object mapper does that writes whole rows."""
         found = cursor.execute("SELECT id, v FROM said WHERE id = ANY (%s)", [self.near(5)]).fetchall()
         for key, value in found:
             sql = f"UPDATE t SET {self.column} = %s, n = n + 1 WHERE id = %s RETURNING id"
@@ -245,7 +245,7 @@ class Renamed(Application):
 
     def _write_null(self, cursor: psycopg.Cursor[Any]) -> None:
         if self.column == "v" or self.flags["reads"].is_set():
-            # Under the new name NULL is no value before the fill is over.
+            # Under the new name NULL is not a value before the fill has finished.
             cursor.execute(f"UPDATE t SET {self.column} = NULL WHERE id = ANY (%s) RETURNING id", [self.near()])
             self._say(cursor, None)
 
@@ -320,7 +320,7 @@ class Keyed(Application):
     def _insert_child(self, cursor: psycopg.Cursor[Any]) -> None:
         child, keys = self.number(), self.near(20)
         sql = "INSERT INTO child (id, t_id) SELECT %s, id FROM t WHERE id = ANY (%s) LIMIT 1 RETURNING t_id"
-        # Locked as the foreign key does, so that it cannot go away in between.
+        # Locked as the foreign key does: it cannot be deleted in between.
         cursor.execute("SELECT id FROM t WHERE id = ANY (%s) ORDER BY id LIMIT 1 FOR KEY SHARE", [keys])
         found = [row[0] for row in cursor.fetchall()]
         if found:
@@ -459,7 +459,7 @@ class Phases:
     Args:
         database: What they migrate.
         chance: Chooses how each ends.
-        tables: Those that others lock meanwhile.
+        tables: Those that other sessions lock in the meantime.
     """
 
     database: Database
@@ -470,12 +470,12 @@ class Phases:
     """How often a phase is stopped at most, before it is let end."""
 
     def __post_init__(self) -> None:
-        # Made once: children inherit what it has learnt about the server, and no connection.
+        # Made once: children inherit what it has read from the server, and no connection.
         self.engine = self.database.engine(connect_args={"application_name": "the migration"})
         self.engine.connect().close()
 
     def run(self, phase: Callable[[], bool]) -> None:
-        """Run a phase until it has done all that there was to do."""
+        """Run a phase until there is no work left."""
         for _ in range(self.KILLS):
             TALLY["runs"] += 1
             stop = self.chance.choice([self._killed_by_itself, self._killed, self._sessions_ended, self._held_up])
@@ -555,7 +555,7 @@ class Phases:
         return self._ended(child)
 
     def _let_server_notice(self) -> None:
-        """A backend goes on with the statement in hand, and only then finds that nobody listens."""
+        """A backend completes its current statement, and only then finds that its client has disconnected."""
         if self.chance.random() < 0.5:
             sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the migration'"
             self.database.query(f"{sql} AND datname = current_database()")

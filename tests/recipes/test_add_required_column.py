@@ -83,7 +83,7 @@ def slugs(database):
 
 
 def leftovers(database):
-    """What of safeops stands beside its state."""
+    """The objects of safeops other than its state."""
     return [line for line in snapshot(database).splitlines() if "safeops_fill" in line or "safeops_not_null" in line]
 
 
@@ -139,7 +139,7 @@ def drop_state(database):
 
 def test_up_and_down(database):
     database.execute(*WORLD, "CREATE TABLE safeops_backfill_seen (a int)")
-    # The table of the progress stays when a downgrade has forgotten what it kept.
+    # The table of the progress is kept when a downgrade has discarded the progress.
     migrate(database, required)
     migrate(database, lambda: drop_column_if_exists("users", "slug"), down=True)
     column = lambda: slug(nullable=False, unique=True)  # noqa: E731
@@ -164,7 +164,7 @@ def test_companions_are_built(database):
     assert last < max(i for i, one in enumerate(sent.ddl) if "NOT NULL" in one)
 
 
-def test_a_value_that_breaks_a_companion_is_told_before_not_null(database):
+def test_a_value_that_violates_a_companion_is_reported_before_not_null(database):
     database.execute(*WORLD)
     with pytest.raises(DuplicateRows, match="Completed and kept"):
         migrate(database, lambda: required("same", slug(unique=True)))
@@ -185,7 +185,7 @@ def test_a_server_default_is_for_new_rows_and_populate_for_old_ones(database):
 
 
 @pytest.mark.parametrize("populate", [LOWER, lowered], ids=["expression", "function"])
-def test_where_leaves_rows_to_the_server_default(database, populate):
+def test_a_condition_leaves_rows_to_the_server_default(database, populate):
     database.execute(*WORLD)
     report = migrate(database, lambda: required(populate, slug(server_default="x"), where=sa.column("visits") > 30))
     assert report.rows == ROWS
@@ -194,7 +194,7 @@ def test_where_leaves_rows_to_the_server_default(database, populate):
 
 
 @pytest.mark.parametrize("populate", [LOWER, lowered], ids=["expression", "function"])
-def test_where_without_a_default_leaves_rows_and_says_so(database, populate):
+def test_a_condition_without_a_default_leaves_rows_and_reports_them(database, populate):
     database.execute(*WORLD)
     with pytest.raises(ViolatingRows, match=r"30 rows have NULL in .*slug") as error:
         migrate(database, lambda: required(populate, where="visits > 30 AND slug IS NULL"))
@@ -206,7 +206,7 @@ def test_where_without_a_default_leaves_rows_and_says_so(database, populate):
     assert slugs(database)[3] == "mine"
 
 
-def test_a_null_is_told_and_new_rows_are_filled_on(database):
+def test_a_null_is_reported_and_new_rows_are_still_filled(database):
     database.execute(*WORLD, "UPDATE users SET name = NULL WHERE id IN (3, 5)")
     with pytest.raises(BackfillIncomplete, match="2 of them the new value is NULL") as error:
         migrate(database, required)
@@ -220,7 +220,7 @@ def test_a_null_is_told_and_new_rows_are_filled_on(database):
     assert leftovers(database) == []
 
 
-def test_a_value_that_stands_is_kept(database):
+def test_an_existing_value_is_kept(database):
     database.execute(*WORLD, "ALTER TABLE users ADD slug varchar(60)", "UPDATE users SET slug = 'own' WHERE id < 5")
     assert migrate(database, required).rows == ROWS - 4
     assert slugs(database)[4] == "own"
@@ -367,7 +367,7 @@ def without_times(database):
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("body", ["default", "function"])
-def test_stopped_anywhere_whatever_fills(new_database, body):
+def test_stopped_anywhere_with_any_values(new_database, body):
     assert crash_everywhere(new_database, BODIES[body], WORLD, kills=1, compare=without_times) >= 8
 
 
@@ -386,7 +386,7 @@ def test_two_runners_at_once(database):
     def run():
         done = []
         while not done:
-            # Alembic's own note of the version is for one runner at a time; and what "came since" is to be run again.
+            # Alembic's version table allows one runner at a time; a runner that finds newer work must run again.
             with suppress(sa.exc.IntegrityError, DefinitionMismatch):
                 migrate(database, lambda: done.append(required(column=slug(index=True), batch_size=5, pause=0.02).rows))
         return done[0]
@@ -402,7 +402,7 @@ def test_two_runners_at_once(database):
 
 @dataclasses.dataclass
 class OldApplication:
-    """Inserts and updates without the column, all the time, and mirrors each write in a twin table."""
+    """Inserts and updates without the column, all the time, and mirrors each write in a second table."""
 
     database: object
     errors: list = dataclasses.field(default_factory=list)
@@ -445,7 +445,7 @@ class OldApplication:
             time.sleep(0.002)
 
     def _judge(self, error):
-        """A refusal is for NOT NULL alone, and only once that stands."""
+        """A refusal is for NOT NULL alone, and only after that exists."""
         text = str(error.orig).lower()
         null = "null" in text or "default value" in text or "safeops_not_null" in text
         if null and is_not_null(self.database):
@@ -524,7 +524,7 @@ def test_an_old_application_inserts_all_the_time(database, kind):
     application.assert_nothing_lost(lambda name: {name.lower(), "new"} if "default" in kind else {name.lower()})
 
 
-def test_a_function_and_rows_that_come_meanwhile(database):
+def test_a_function_and_new_rows(database):
     """Nothing can fill them but the function: fill, enforce, fill again."""
     database.execute(*WORLD)
     came = []

@@ -1,4 +1,4 @@
-"""ColumnRename: both names stand and are written, and in the end the schema is what renaming in place would have made."""
+"""ColumnRename: both names exist and are written, and the final schema equals that of a rename in place."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ def after(*phases):
 
 
 @pytest.mark.every_postgresql
-def test_up_and_down_ends_where_it_began(database):
+def test_up_and_down_restores_the_schema(database):
     assert up_up_down_down_up(database, expand, undo_expand, WORLD) == [True, False, True, False, True]
 
 
-def test_the_contracted_column_stands_as_if_renamed_in_place(new_database):
+def test_the_contracted_column_is_as_if_renamed_in_place(new_database):
     renamed, changed = prepared(new_database(), WORLD), prepared(new_database(), WORLD)
     renamed.execute(f"ALTER TABLE users RENAME COLUMN {renamed.quoted('name')} TO full_name")
     migrate(changed, there_and_back)
     assert_same(unordered(renamed), unordered(changed), "contracted, beside renamed in place")
 
 
-def test_undoing_both_phases_gives_back_the_schema(database):
+def test_undoing_both_phases_restores_the_schema(database):
     before = unordered(prepared(database, WORLD))
     migrate(database, there_and_back)
     assert migrate(database, back) == [True, True]
@@ -94,10 +94,10 @@ def test_undoing_both_phases_gives_back_the_schema(database):
     assert migrate(database, back) == [False, False]
 
 
-# On MariaDB and SQLite, whose statements are others: test_mariadb_twins, test_sqlite_twins.
+# On MariaDB and SQLite, whose statements are others: test_mariadb_shadow_columns, test_sqlite_shadow_columns.
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("phase", PHASES)
-def test_stopped_anywhere_it_goes_on(new_database, phase):
+def test_stopped_anywhere_it_continues(new_database, phase):
     body, before = PHASES[phase]
     assert crash_everywhere(new_database, body, after(*before), kills=1) >= 1
 
@@ -191,7 +191,7 @@ def test_a_phase_whose_predecessor_is_missing_names_it(database):
     assert_same(before, state(database), "nothing was done")
 
 
-def test_contracting_a_column_that_somebody_added_by_hand(database):
+def test_contracting_a_column_that_was_added_manually(database):
     prepared(database, (*WORLD, "ALTER TABLE users ADD COLUMN full_name varchar(50)"))
     with pytest.raises(PhaseMissing, match=r'ColumnRename\("users", "name", "full_name"\)\.expand\(\)'):
         migrate(database, contract)
@@ -277,7 +277,7 @@ def test_the_scripts_of_sql_do_it_as_well_and_once(new_database, world):
     for phase in (undo_contract, undo_expand):
         run(phase)
     assert_same(before, unordered(database), "undone by scripts again")
-    # What a script began, a migration goes on with, and the other way round.
+    # A migration continues what a script began, and the other way round.
     run(expand)
     migrate(database, expand)
     run(contract)
@@ -332,7 +332,7 @@ RICH = (
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("column", one_in(3, ["name", "feeling", "tags", "id", "team", "code", "serial", "at"]))
-def test_all_that_stands_on_the_column_comes_along(new_database, column):
+def test_all_that_depends_on_the_column_moves(new_database, column):
     renamed, changed = prepared(new_database(), RICH), prepared(new_database(), RICH)
     rename = ColumnRename("users", column, "New %:x")
     renamed.execute(f'ALTER TABLE users RENAME COLUMN {column} TO "New %:x"')
@@ -350,7 +350,7 @@ def test_all_that_stands_on_the_column_comes_along(new_database, column):
 @pytest.mark.only("pg14")
 @pytest.mark.parametrize("column", ["name", "code"])
 def test_all_of_it_comes_along_on_the_oldest_server(new_database, column):
-    test_all_that_stands_on_the_column_comes_along(new_database, column)
+    test_all_that_depends_on_the_column_moves(new_database, column)
 
 
 @pytest.mark.whole
@@ -370,7 +370,7 @@ def test_stopped_anywhere_with_foreign_keys_both_ways(new_database, phase):
 
 @pytest.mark.only("pg18")
 def test_a_promotion_that_was_interrupted_can_be_undone(new_database):
-    """The foreign keys that the new column has by then are given back to the old one."""
+    """The foreign keys that the new column has by then are moved back to the old one."""
     rename = ColumnRename("users", "code", "sign")
     before = unordered(prepared(new_database(), RICH))
 
@@ -529,7 +529,7 @@ def test_hostile_names(database):
 
 
 @pytest.mark.only("pg18")
-def test_the_application_needs_no_rights_of_ours(database):
+def test_the_application_needs_no_rights_on_objects_of_safeops(database):
     """A role with rights on the table alone writes as before."""
     prepared(database, (*WORLD, "DROP ROLE IF EXISTS app_of_rename", "CREATE ROLE app_of_rename"))
     database.execute("GRANT SELECT, INSERT, UPDATE ON users TO app_of_rename")
@@ -539,7 +539,7 @@ def test_the_application_needs_no_rights_of_ours(database):
     database.execute("DROP OWNED BY app_of_rename", "DROP ROLE app_of_rename")
 
 
-def test_autogenerate_sees_nothing_of_ours(database):
+def test_autogenerate_ignores_objects_of_safeops(database):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 

@@ -25,7 +25,7 @@ def by_helper(table, column, comment):
 
 
 def past_it(table, column, comment):
-    """As op.alter_column does, which knows no more of the column than it is told."""
+    """As op.alter_column does, which knows only its arguments of the column."""
     if op.get_context().dialect.name == "postgresql":
         return op.alter_column(table, column, comment=comment)
     existing = {"existing_type": sa.String(20), "existing_nullable": False, "existing_server_default": sa.text("'d'")}
@@ -52,7 +52,7 @@ def renamed_in_place(database, comment):
 
 @WAYS
 @pytest.mark.parametrize("comment", ["said", None])
-def test_a_rename_goes_on_and_keeps_it(new_database, commented, comment):
+def test_a_rename_continues_and_keeps_it(new_database, commented, comment):
     database = prepared(new_database(), TABLE)
     migrate(database, RENAME.expand)
     migrate(database, lambda: commented("t", "new", "first"))
@@ -79,7 +79,7 @@ def test_a_rename_is_undone(database, commented):
 
 
 @WAYS
-def test_the_old_name_comes_back_and_goes_again(database, commented):
+def test_the_old_name_is_added_and_dropped_again(database, commented):
     prepared(database, TABLE)
     migrate(database, lambda: (RENAME.expand(), RENAME.contract()))
     contracted = unordered(database)
@@ -96,7 +96,7 @@ def test_the_old_name_comes_back_and_goes_again(database, commented):
 
 @pytest.mark.parametrize("phase", one_in(2, [RENAME.contract, RENAME.undo_expand]), ids=["contract", "undo_expand"])
 @WAYS
-def test_stopped_anywhere_it_goes_on(new_database, commented, phase):
+def test_stopped_anywhere_it_continues(new_database, commented, phase):
     def half(database):
         prepared(database, TABLE)
         migrate(database, RENAME.expand)
@@ -118,7 +118,7 @@ def test_a_column_of_the_authors_is_not_taken_for_the_new_name(database, comment
 
 @pytest.mark.parametrize("column", ["n", None])
 @WAYS
-def test_a_type_change_goes_on_and_keeps_it(database, commented, column):
+def test_a_type_change_continues_and_keeps_it(database, commented, column):
     if column is None and commented is past_it:
 
         def commented(table, column, comment):
@@ -197,8 +197,8 @@ def test_the_new_name_has_the_comment_that_it_will_have(database):
 
 @pytest.mark.only("mysql97")
 @WAYS
-def test_the_old_name_may_change_its_type_meanwhile(database, commented):
-    """Its column then comes after the new name's; what stands on it tells which is which."""
+def test_the_old_name_may_change_its_type_in_between(database, commented):
+    """Its column then comes after that of the new name; dependent objects distinguish the two."""
     prepared(database, TABLE)
     migrate(database, RENAME.expand)
     migrate(database, lambda: commented("t", "new", "said"))

@@ -194,7 +194,7 @@ def own(one: Database, other: Database, file: Path) -> None:
 
 @pytest.fixture
 def on_path(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs of the server itself, where they are not those of the machine."""
+    """The programs of the server itself, if they are not those of the machine."""
     if database.server.product == "mysql":
         folder = Path(database.server.dump).parent  # type: ignore[attr-defined]
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -17,7 +17,7 @@ CHANGE = TypeChange("t", "old", sa.BigInteger())
 
 
 class Writer:
-    """Writes numbers under one name, each in a row of its own, and keeps a ledger of what the server acknowledged."""
+    """Writes numbers under one name, each in a separate row, and keeps a ledger of what the server acknowledged."""
 
     def __init__(self, database, column, first):
         self.database, self.column, self.first = database, column, first
@@ -45,7 +45,7 @@ class Writer:
                     self.wanted.set()
 
     def row(self, row):
-        # Each has rows of its own to update.
+        # Each has separate rows to update.
         return row * 2 + (self.column == "new")
 
 
@@ -73,7 +73,7 @@ def kept(database, column, *writers):
 
 @pytest.mark.parametrize(("phase", "survivor"), [("undo_expand", "old"), ("contract", "new")])
 @pytest.mark.parametrize("column", ["int", "int NOT NULL"])
-def test_no_acknowledged_write_is_lost_when_a_name_goes(database, phase, survivor, column):
+def test_no_acknowledged_write_is_lost_when_a_name_is_dropped(database, phase, survivor, column):
     database.execute(
         f"CREATE TABLE t (id int PRIMARY KEY, old {column})",
         f"INSERT INTO t VALUES {', '.join(f'({n}, {n})' for n in range(1, 200))}",
@@ -84,7 +84,7 @@ def test_no_acknowledged_write_is_lost_when_a_name_goes(database, phase, survivo
         assert migrate(database, getattr(RENAME, phase)) is True
     assert kept(database, survivor, *writers) == {key: value for one in writers for key, value in one.ledger.items()}
     stays, goes = writers if survivor == "old" else writers[::-1]
-    # The one learns it from the first write that would be lost, the other never.
+    # The first write that would be lost fails in the one; the other never fails.
     assert (stays.errors, goes.errors) == ([], [1054])
 
 

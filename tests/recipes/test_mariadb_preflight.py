@@ -1,4 +1,4 @@
-"""What an account or a server of MariaDB and MySQL cannot do is told before the first change."""
+"""What an account or a server of MariaDB and MySQL cannot do is reported before the first change."""
 
 import dataclasses
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ def refused(database, by, helper, error, match):
 
 @pytest.mark.only("mysql97")
 @pytest.mark.parametrize("helper", WITH_TRIGGERS)
-def test_an_account_that_may_make_no_triggers_beside_a_binary_log(database, helper):
+def test_an_account_that_cannot_create_triggers_with_a_binary_log(database, helper):
     database.execute(*TABLE)
     with account(database, f"ALL ON `{database.name}`.*") as few:
         error = refused(database, few, WITH_TRIGGERS[helper], UnsafeOperation, "1419")
@@ -72,7 +72,7 @@ def test_an_account_that_may_make_no_triggers_beside_a_binary_log(database, help
 
 
 @pytest.mark.only("mysql97")
-def test_another_account_than_that_of_expand_is_asked_before_the_switch(database):
+def test_another_account_than_that_of_expand_is_checked_before_the_switch(database):
     change = TypeChange("t", "a", sa.BigInteger)
     database.execute("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)", "INSERT INTO t VALUES (1, 1)")
     migrate(database, change.expand)
@@ -177,7 +177,7 @@ def test_the_runner_lock_of_a_cluster_is_a_row_that_all_nodes_see(cluster):
 
 
 @pytest.mark.only("mariadb")
-def test_a_runner_of_a_cluster_whose_lock_was_taken_is_told(cluster, caplog):
+def test_a_runner_of_a_cluster_whose_lock_was_taken_gets_an_error(cluster, caplog):
     with cluster.engine().connect() as connection, migration_lock(connection):
         cluster.execute("UPDATE safeops_runner SET token = 'another'")
     assert "the migration lock was lost" in caplog.text

@@ -1,4 +1,4 @@
-"""No write is lost or changed while a column is renamed or gets another type, whoever writes under which name.
+"""No write is lost or changed while a column is renamed or gets another type, under either name.
 
 Each test does so with one seed; SAFEOPS_ORACLE_SEEDS=100 lets it run for long.
 """

@@ -1,4 +1,4 @@
-"""Writes without a list of columns while a hidden column stands in the place of the visible one."""
+"""Writes without a list of columns while a hidden column has the position of the visible one."""
 
 from __future__ import annotations
 

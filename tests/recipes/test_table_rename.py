@@ -1,4 +1,4 @@
-"""A table under two names: every phase, everywhere stopped, beside an application that has rights on the table alone."""
+"""A table under two names: every phase, stopped everywhere, while an application runs that has rights on the table alone."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ def test_stopped_anywhere(new_database: Any, name: str) -> None:
         return "\n".join(_lines(found, database))
 
     def after(database: Database) -> None:
-        # Whatever was stopped: an application that knows the name in use before is served.
+        # After any stop, an application that uses the earlier name still works.
         seen = "people" if name == "undo_contract" else "users"
         if name != "contract":
             assert database.query(f"SELECT email FROM {seen}") == [("first",)]
@@ -321,7 +321,7 @@ def test_names_taken(database: Database) -> None:
 
 @servers
 @pytest.mark.parametrize("name", ["contract", "undo_expand"])
-def test_what_stands_on_the_old_name_is_kept(database: Database, name: str) -> None:
+def test_what_depends_on_the_old_name_is_kept(database: Database, name: str) -> None:
     prepare(database)
     run(database, "expand")
     database.execute("CREATE VIEW on_old AS SELECT id FROM users")
@@ -373,7 +373,7 @@ def test_in_a_schema(database: Database) -> None:
 
 
 @servers
-def test_columns_added_meanwhile_are_seen_under_the_new_name(database: Database) -> None:
+def test_columns_added_in_between_are_seen_under_the_new_name(database: Database) -> None:
     prepare(database)
     run(database, "expand")
     migrate(database, lambda: add_column_if_missing("people", sa.Column("age", sa.Integer)))
@@ -383,7 +383,7 @@ def test_columns_added_meanwhile_are_seen_under_the_new_name(database: Database)
 
 
 @servers
-def test_it_gives_up_where_the_table_is_in_use(database: Database) -> None:
+def test_it_gives_up_if_the_table_is_in_use(database: Database) -> None:
     prepare(database)
     before = state(database)
 
@@ -523,7 +523,7 @@ def test_other_kinds_of_tables(database: Database, kind: str) -> None:
 
 
 @on_postgresql
-def test_prepared_statements_functions_and_publications_go_on(database: Database) -> None:
+def test_prepared_statements_functions_and_publications_continue(database: Database) -> None:
     prepare(database)
     database.execute(
         "CREATE FUNCTION everybody() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM users); END'",
@@ -632,7 +632,7 @@ def test_rights_go_with_the_names(database: Database) -> None:
 
 
 @on_mariadb
-def test_an_account_that_cannot_see_rights_is_told(database: Database) -> None:
+def test_an_account_that_cannot_see_rights_gets_an_error(database: Database) -> None:
     prepare(database)
     user = f"mig_{database.name}"
     database.execute(
@@ -651,7 +651,7 @@ def test_an_account_that_cannot_see_rights_is_told(database: Database) -> None:
     with engine.connect() as connection:
         assert migrate(database, expand, connection=connection) is True
     assert run(database, "undo_expand") == [True]
-    # It sees them, and may not give them.
+    # It sees them, and cannot grant them.
     application_user(database)
     database.execute(*(f"GRANT SELECT ON mysql.{one} TO {user}@'%'" for one in ("tables_priv", "columns_priv")))
     with engine.connect() as connection, pytest.raises(UnsafeOperation, match="WITH GRANT OPTION"):
@@ -672,7 +672,7 @@ def test_a_snapshot_from_before_reads_on(database: Database) -> None:
 
 
 @on_mariadb
-def test_a_stand_in_left_behind_knows_new_columns(database: Database) -> None:
+def test_a_leftover_placeholder_table_gets_new_columns(database: Database) -> None:
     prepare(database)
 
     def expand() -> bool:
@@ -710,7 +710,7 @@ def test_nothing_is_left_of_an_expand_that_gave_up(database: Database, leftover:
 
 @pytest.mark.only("sqlite")
 @pytest.mark.parametrize("name", PHASES)
-def test_sqlite_refuses_and_says_why(database: Database, name: str) -> None:
+def test_sqlite_refuses_and_explains_why(database: Database, name: str) -> None:
     database.execute("CREATE TABLE users (id integer PRIMARY KEY, name text DEFAULT 'x')")
     before = definitions(database, exact=True)
     with pytest.raises(UnsupportedOnDatabase, match="rename_table"):

@@ -1,4 +1,4 @@
-"""Two machines run the same phase at the same time: both end well, or one says that the other was faster."""
+"""Two machines run the same phase at the same time: both succeed, or one reports that the other was faster."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_same_phase_twice_at_once(new_database, what):
 
 
 def test_another_machine_attaches_the_index_first(new_database):
-    """The server says that the index is that of a constraint already: the phase looks again and goes on."""
+    """The server reports that the index already belongs to a constraint: the phase looks again and continues."""
     database = new_database()
     database.execute(*WORLD)
     engine, other, attached = database.engine(), database.engine(), []
@@ -80,7 +80,7 @@ def test_another_machine_attaches_the_index_first(new_database):
 
 @pytest.mark.parametrize("later", one_in(2, range(1, 6)))
 def test_another_machine_hands_a_key_over_after_our_look_at_it(new_database, later):
-    """And it exchanges the columns as soon as we go on: no second key may be left on the one that stays."""
+    """And it exchanges the columns when this runner continues: no second key may be left on the kept one."""
     change, in_place = CHANGES["a key"]
     database, altered = new_database(), new_database()
     database.execute(*WORLD)
@@ -116,7 +116,7 @@ def run(engine, phase):
 
 
 def both(engine, phase):
-    """Run a phase twice at once, and once more where neither could end it."""
+    """Run a phase twice at once, and once more if neither could end it."""
 
     def told():
         try:

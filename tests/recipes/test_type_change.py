@@ -1,4 +1,4 @@
-"""TypeChange: the twin follows, the names are exchanged, and no write is lost whichever way it goes."""
+"""TypeChange: the shadow column follows, the names are exchanged, and no write is lost up or down."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_each_phase_and_its_inverse(database):
     assert value == 21
 
 
-def test_writes_are_in_step_before_and_after_the_switch(database):
+def test_writes_are_in_sync_before_and_after_the_switch(database):
     after("expand")(database)
     database.execute(
         "UPDATE users SET n = '11' WHERE id = 1",
@@ -76,10 +76,10 @@ def test_writes_are_in_step_before_and_after_the_switch(database):
     assert [*database.query("SELECT n FROM users WHERE id = 24")] == [("7",)]
 
 
-# On MariaDB and SQLite, whose statements are others: test_mariadb_twins, test_sqlite_twins.
+# On MariaDB and SQLite, whose statements are others: test_mariadb_shadow_columns, test_sqlite_shadow_columns.
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("name", [*UP, *DOWN])
-def test_stopped_anywhere_it_goes_on(new_database, name):
+def test_stopped_anywhere_it_continues(new_database, name):
     done = {
         "expand": (),
         # The hidden column is bare then.
@@ -238,7 +238,7 @@ def test_keys_and_what_refers_to_them_change_in_any_order(new_database, first, t
 
 @pytest.mark.only("pg18")
 def test_numbers_that_the_old_type_does_not_take(database):
-    """They are written all the same, and refuse the way back instead of being lost."""
+    """They are written anyway, and make the reverse migration fail instead of being lost."""
     change = TypeChange("users", "id", sa.BigInteger())
     after("expand", "switch", world=KEYED, change=change)(database)
     database.execute("INSERT INTO users (id, name) VALUES (3000000000, 'big')")
@@ -306,7 +306,7 @@ def test_conversions(database, what):
 
 @pytest.mark.only("pg18")
 def test_a_value_that_cannot_be_converted_does_not_refuse_the_write(database):
-    """The application of before goes on, and the switch tells of it."""
+    """The old application continues, and the switch reports it."""
     after("expand")(database)
     database.execute("UPDATE users SET n = 'twenty' WHERE id = 2")
     with pytest.raises(ViolatingRows, match="twenty"):

@@ -1,4 +1,4 @@
-"""A vacuum of the server's own is waited for under a lock that holds up nobody."""
+"""An automatic vacuum is waited for under a lock that blocks no session."""
 
 import threading
 import time

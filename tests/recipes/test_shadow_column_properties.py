@@ -1,4 +1,4 @@
-"""Whatever the kind of column and whoever writes: both names agree, and as a small model of the rules says."""
+"""For any kind of column and any writer, both names agree, and match a small model of the rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MADE = (
     "CREATE TYPE pair AS (a integer, b text)",
 )
 NEITHER, NULL = object(), None
-"""What a statement says of a column: nothing at all, NULL, or one of the values by its number."""
+"""What a statement writes to a column: nothing at all, NULL, or one of the values by its number."""
 
 said = st.sampled_from([NEITHER, NULL, 0, 1, 2])
 writes = st.lists(
@@ -37,7 +37,7 @@ defaults = st.sampled_from([None, 0])
 
 
 def model(rows, default, what, key, old, new):
-    """Change the rows as the rules say: what was changed wins, the new name before the old one."""
+    """Change the rows by the rules: what was changed wins, the new name before the old one."""
     if what == "update":
         if key in rows:
             was = rows[key]
@@ -57,7 +57,7 @@ def statement(what, key, old, new, values):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_names_are_what_the_model_says(database, kind):
+def test_both_names_match_the_model(database, kind):
     values, place = KINDS[kind], [*KINDS].index(kind)
     if kind in ("mood", "pair"):
         database.execute(*MADE)

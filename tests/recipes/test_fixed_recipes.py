@@ -59,7 +59,7 @@ def test_a_key_within_the_table_that_has_the_column_on_both_sides(new_database, 
 
 
 def test_the_default_of_a_domain(new_database):
-    """It was given to the rows that stand, and to the new column of rows that the old application wrote."""
+    """It was given to existing rows, and to the new column of rows that the old application wrote."""
     world = ("CREATE DOMAIN label AS text DEFAULT 'q'", "CREATE TABLE users (id integer PRIMARY KEY, name label)")
     world = (*world, "INSERT INTO users VALUES (1, 'a'), (2, NULL)")
     database, renamed = new_database(), new_database()
@@ -120,7 +120,7 @@ def test_a_table_that_was_dropped_and_made_again(database):
     assert database.query("SELECT full_name FROM users") == [("a",)]
 
 
-def test_a_trigger_for_replication_alone_keeps_nothing_in_step(database):
+def test_a_trigger_for_replication_alone_keeps_nothing_in_sync(database):
     database.execute(*SMALL)
     migrate(database, RENAME.expand)
     database.execute("ALTER TABLE users ENABLE REPLICA TRIGGER safeops_users_name_full_name")
@@ -164,7 +164,7 @@ REFERRED = (
     ids=["two tables", "a sequence"],
 )
 def test_the_application_does_not_lose_a_deadlock(database, change, phase, read, first, then):
-    """It locks two things the other way round, and has waited for longer when the second one is asked for."""
+    """It locks two tables in the other order, and has waited longer when the second one is requested."""
     database.execute(*REFERRED)
     migrate(database, change.expand)
     engine = database.observer()

@@ -1,4 +1,4 @@
-"""Renames and type changes on MariaDB: what both applications write, what a stop leaves, and what stands in the end."""
+"""Renames and type changes on MariaDB: what both applications write, what a stop leaves, and the final schema."""
 
 import decimal
 import threading
@@ -209,7 +209,7 @@ def test_contract_leaves_what_renaming_in_place_makes(database, new_database):
     assert database.query("SELECT id FROM t WHERE old = 'c'") == [(52,)]
 
 
-def test_an_interrupted_contract_can_be_taken_back_instead(database):
+def test_an_interrupted_contract_can_be_reverted_instead(database):
     database.execute(*rich(database))
     before = schema(database)
     migrate(database, RENAME.expand)
@@ -379,7 +379,7 @@ def test_a_phase_of_a_rename_can_stop_anywhere(new_database, phase):
             migrate(database, getattr(RENAME, earlier))
 
     def written_meanwhile(database):
-        # Of the name that goes no write is lost: until the column's triggers have gone too, each fails.
+        # No write to the dropped name is lost: each fails until the triggers are dropped too.
         stays = "new" if phase in ("contract", "undo_contract") else "old"
         try:
             database.execute(
@@ -394,7 +394,7 @@ def test_a_phase_of_a_rename_can_stop_anywhere(new_database, phase):
 @pytest.mark.only("mysql97")
 @pytest.mark.parametrize("dropped", [["update"], ["insert"], ["update", "insert"]], ids="+".join)
 def test_a_switch_that_an_earlier_version_left_half_done_is_finished(database, dropped):
-    """It exchanged the names first, and then dropped each trigger and made it anew."""
+    """It exchanged the names first, and then dropped and re-created each trigger."""
     change = TypeChange("t", "v", sa.Integer(), using="CAST(v AS SIGNED)")
     database.execute("CREATE TABLE t (id int PRIMARY KEY, v decimal(10,2))", "INSERT INTO t VALUES (1, 1.25)")
     migrate(database, change.expand)
@@ -415,7 +415,7 @@ def test_a_switch_that_an_earlier_version_left_half_done_is_finished(database, d
 
 @pytest.mark.only("mysql97")
 @pytest.mark.parametrize("phase", ["contract", "undo_expand"])
-def test_a_default_that_an_earlier_version_gave_is_taken_back(database, phase):
+def test_a_default_that_an_earlier_version_gave_is_dropped(database, phase):
     database.execute(KEPT)
     before = schema(database)
     migrate(database, RENAME.expand)
@@ -442,7 +442,7 @@ def test_on_update_counts_for_both(database):
 
 
 @pytest.mark.only("mariadb")
-def test_an_auto_increment_column_is_readable_under_both_names_where_that_is_assured(database):
+def test_an_auto_increment_column_is_readable_under_both_names_if_assured(database):
     database.execute("CREATE TABLE t (old int AUTO_INCREMENT PRIMARY KEY, n int)", "INSERT INTO t (n) VALUES (1), (2)")
     before = schema(database)
     with pytest.raises(UnsafeOperation, match="AUTO_INCREMENT"):
@@ -530,7 +530,7 @@ def test_mysql_partitioning_by_the_column_is_refused_at_once(database):
 
 
 @pytest.mark.only("mysql97")
-def test_mysql_copies_the_table_for_a_check_where_that_is_assured(database):
+def test_mysql_copies_the_table_for_a_check_if_assured(database):
     database.execute(
         "CREATE TABLE t (id int PRIMARY KEY, old int NOT NULL, CONSTRAINT ck CHECK (`old` > 0),"
         " CONSTRAINT later CHECK (old < 9) NOT ENFORCED)",
@@ -687,7 +687,7 @@ def test_a_partitioned_table(database):
 
 @contextmanager
 def writing(database, *statements):
-    """Sends statements again and again from a session of its own; counts those that went well, and raises the others."""
+    """Sends statements again and again from a separate session; counts those that succeed, and raises the others."""
     ended, count, failed = threading.Event(), [0], []
 
     def work():
@@ -713,7 +713,7 @@ def writing(database, *statements):
     assert count[0] > 0
 
 
-def test_no_write_fails_or_goes_lost_while_a_column_is_renamed(database):
+def test_no_write_fails_or_is_lost_while_a_column_is_renamed(database):
     database.execute("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, old int NOT NULL, n int, KEY ix (old))")
     database.execute(
         "INSERT INTO t (old) VALUES (0), (0)", f"INSERT INTO t (old, n) SELECT seq, 1 FROM {numbers(1, 500)}"
@@ -733,7 +733,7 @@ def test_no_write_fails_or_goes_lost_while_a_column_is_renamed(database):
     assert database.query("SELECT count(*) FROM t WHERE new = 7 AND n IS NULL") == [(counted,)]
 
 
-def test_no_write_fails_or_goes_lost_while_a_type_changes(database):
+def test_no_write_fails_or_is_lost_while_a_type_changes(database):
     database.execute(*INT, f"INSERT INTO t (id, c) SELECT seq, seq FROM {numbers(100, 600)}")
     done, before = 0, schema(database)
     writes = (

@@ -1,4 +1,4 @@
-"""A column and its twin on SQLite: who writes which, what ends where it would have ended, and what is refused."""
+"""A column and its shadow column on SQLite: writes to either, equal results, and what is refused."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_undoing_expand_leaves_no_trace(database, kind):
         (RENAME.undo_expand, EXPANDED),
     ],
 )
-def test_stopped_anywhere_it_goes_on(new_database, kind, phase, before):
+def test_stopped_anywhere_it_continues(new_database, kind, phase, before):
     def prepare(database):
         prepared(database, fill(kind))
         for body in before:
@@ -158,7 +158,7 @@ def connected(database, recursive=False):
 
 @pytest.mark.parametrize("undone", [False, True], ids=["", "undone"])
 @pytest.mark.parametrize("kind", one_in(3, [*TABLES]))
-def test_whoever_writes_which(database, kind, undone, recursive):
+def test_writes_to_either_column(database, kind, undone, recursive):
     expanded(database, kind)
     if undone:
         migrate(database, RENAME.contract)
@@ -477,7 +477,7 @@ def test_the_end_is_that_of_a_change_in_place(new_database):
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_a_type_change_stopped_anywhere_goes_on(new_database, number):
+def test_a_type_change_stopped_anywhere_continues(new_database, number):
     one = change(sa.Integer(), **PLAIN)
     phases = (one.expand, one.switch, one.contract, one.undo_contract, one.undo_switch, one.undo_expand)
 
@@ -606,7 +606,7 @@ def test_the_default_is_converted_with_the_values(database):
 
 
 @pytest.mark.parametrize("wrong", [{"using": "nosuch(c)"}, {"using": "c", "reverse_using": "c +"}])
-def test_a_conversion_that_is_no_sql_is_refused_untouched(database, wrong):
+def test_a_conversion_that_is_not_sql_is_refused_untouched(database, wrong):
     typed(database, "'1'")
     before = own(texts(database))
     with pytest.raises(InvalidArgument, match=list(wrong)[-1]):

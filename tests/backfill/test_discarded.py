@@ -1,4 +1,4 @@
-"""What goes away takes the progress of its backfills with it, so that what comes back under its name is filled again."""
+"""Dropping a table or column discards the progress of its backfills: a new one of that name is filled again."""
 
 import pytest
 import sqlalchemy as sa
@@ -46,7 +46,7 @@ def test_another_column_keeps_its_own(database):
     assert names(database) == ["r1/other/twice", "r1/t/n"]
 
 
-def test_a_table_takes_all_of_its_own(database):
+def test_a_table_discards_all_its_backfills(database):
     database.execute(*ROWS)
     migrate(database, up)
     migrate(database, lambda: backfill("t", {"n": 5}, where=True))
