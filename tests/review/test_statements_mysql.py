@@ -252,8 +252,8 @@ def test_facts_of_a_table(database: Database) -> None:
         assert (table.columns["c"].nullable, table.columns["a"].nullable) == (False, True)
         assert table.constraints["fk"].columns == ("i",)
         assert table.constraints["PRIMARY"].columns == ("id",)
-        assert facts.rows_of("UPDATE parent SET k = 1 WHERE id = 2", None) == 1
-        assert (facts.rows_of("UPDATE parent SET k = 1 WHERE k IS NULL", None) or 0) >= 3
+        assert facts.rows_of("UPDATE parent SET k = 1 WHERE id = 2") == 1
+        assert (facts.rows_of("UPDATE parent SET k = 1 WHERE k IS NULL") or 0) >= 3
 
 
 KINDS = {

@@ -146,7 +146,7 @@ class Facts(Port):
         return {}
 
     @abstractmethod
-    def rows_of(self, sql: str, parameters: object) -> int | None:
+    def rows_of(self, sql: str) -> int | None:
         """Return how many rows a statement would change, read or lock, by EXPLAIN, without running it."""
 
 

@@ -72,6 +72,16 @@ def rows_of(sql: str, dialect: str) -> list[Operation] | None:
     return list(selected(tree)) if isinstance(tree, exp.Query) else None
 
 
+def rows_or_opaque(sql: str, dialect: str) -> list[Operation]:
+    """Return what a statement about rows does; one OPAQUE if the parser does not understand it."""
+    found = rows_of(sql, dialect)
+    return (
+        [Operation(op.OPAQUE, opaque="the parser does not understand this statement on rows")]
+        if found is None
+        else found
+    )
+
+
 def reading(sql: str, dialect: str) -> str | None:
     """Return a query that reads the rows that a statement works on, and locks none; None if it is another statement."""
     try:

@@ -58,5 +58,5 @@ class Rows:
             return sent.times
         if self.schema.facts is None:
             return None
-        rows = self.schema.facts.rows_of(operation.sql or bound_text(sent), None)
+        rows = self.schema.facts.rows_of(operation.sql or bound_text(sent))
         return None if rows is None else rows * sent.times

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -43,6 +43,10 @@ class JudgedServer(Port):
     asked = "A review"
 
     truths: ClassVar[tuple[Truth, ...]]
+    locks: ClassVar[tuple[str, ...]]
+    """Weakest first."""
+    blocking: ClassVar[Mapping[str, str]]
+    """What each lock blocks; a lock that is not listed blocks nothing."""
     transactional_ddl: ClassVar[bool] = True
     default_schema: ClassVar[str | None] = None
     """The schema of a table that is named without one, if nearly all databases use the same."""
@@ -91,13 +95,13 @@ class JudgedServer(Port):
             return replace(operation, old_type=str(made.compile(dialect=self.database.dialect)).lower())
         return operation
 
-    @abstractmethod
     def blocks(self, lock: str) -> str:
         """Return what a lock blocks: "reads and writes", "writes" or "nothing"."""
+        return self.blocking.get(lock, "nothing")
 
-    @abstractmethod
     def strength(self, lock: str) -> int:
         """Return how strong a lock is, to compare two; 0 for none."""
+        return self.locks.index(lock) + 1 if lock in self.locks else 0
 
     def scope_of_lock(self, table: Name) -> str:
         """Return what a lock on a table blocks, as the end of a sentence."""
@@ -123,12 +127,3 @@ class JudgedServer(Port):
 
 SECONDS_PER_MILLION = {"catalogue only": 0.0, "nothing": 0.0, "scan": 0.3, "build": 1.5, "rewrite": 13.0, "rows": 18.0}
 """Measured warm on PostgreSQL 18 with 200,000 rows: a rewrite took 3 to 23 s a million rows, by the width of the row."""
-
-
-def traits(*words: str) -> frozenset[str]:
-    return frozenset(words)
-
-
-def locks_of(pairs: Sequence[str]) -> dict[str, int]:
-    """Return the strength of each lock, weakest first."""
-    return {name: place for place, name in enumerate(pairs, start=1)}

@@ -5,12 +5,14 @@ sqlglot's lexer finds the words, so strings, quoted names and comments are read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlglot.tokenizer_core import TokenType
 
+from safeops.judging import operations as op
+from safeops.judging.operations import Operation
 from safeops.naming import Name
 
 PLAIN, QUOTED, STRING, NUMBER, SIGN = "plain", "quoted", "string", "number", "sign"
@@ -157,3 +159,11 @@ class Reader:
     def text(self, words: Sequence[Word]) -> str:
         """Return the text of some words as it is written."""
         return self.sql[words[0].start : words[-1].end] if words else ""
+
+
+def read_by(readers: Mapping[str, Callable[[Reader], Iterable[Operation]]], reader: Reader) -> list[Operation]:
+    """Return what a statement does by the reader of its first word; one OPAQUE if there is none."""
+    word = reader.next()
+    read = readers.get(word)
+    found = list(read(reader)) if read is not None else []
+    return found or [Operation(op.OPAQUE, opaque=f"the parser does not understand this statement ({word} ...)")]

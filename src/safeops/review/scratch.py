@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
@@ -21,8 +20,6 @@ from safeops.review.recorder import Endless
 from safeops.review.tracing import Stopped, Trace, traced
 from safeops.runner.revisions import scripts_of, steps_between
 from safeops.runner.temporary_database import Steps, TemporaryDatabase
-
-log = logging.getLogger("safeops")
 
 
 def record_scratch(config: Config, selected: Sequence[Script], scratch_url: str | None = None) -> Iterator[Recording]:

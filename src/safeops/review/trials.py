@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from safeops.planned import summary
 from safeops.review.catalogue import Catalogue
 from safeops.review.scratch import Copy, Unreached
 from safeops.review.tracing import Trace
-
-log = logging.getLogger("safeops")
 
 Written = tuple[Sent, Replacement]
 IMPORTS = "import safeops, sqlalchemy as sa\nfrom alembic import op"

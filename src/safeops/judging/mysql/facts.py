@@ -60,12 +60,11 @@ class Facts(Port):
         found = self._rows(_OF_INDEX, index)
         return Name(found[0][0], index.schema) if len(found) == 1 else None
 
-    def rows_of(self, sql: str, parameters: object) -> int | None:
+    def rows_of(self, sql: str) -> int | None:
         """Return how many rows the server expects to go through; each of them is locked by a statement that changes some.
 
         It explains an equivalent query: in a READ ONLY transaction both servers refuse to explain other statements.
         """
-        del parameters
         query = reading(sql, "mysql")
         if query is None:
             return None

@@ -14,7 +14,7 @@ from safeops.judging.operations import Operation
 from safeops.judging.row_statements import bounded
 from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer as Port
-from safeops.judging.server import Session, locks_of
+from safeops.judging.server import Session
 from safeops.judging.truths import REWRITE, Truth, truth_of
 
 _WITHIN_TRANSACTIONS = frozenset(
@@ -25,7 +25,6 @@ _GUARDED = frozenset(
     {op.ADD_COLUMN, op.DROP_COLUMN, op.CREATE_INDEX, op.DROP_INDEX, op.ADD_UNIQUE, op.ADD_FOREIGN_KEY, op.ADD_CHECK}
     | {op.DROP_CONSTRAINT, op.RENAME_COLUMN, op.CHANGE_TYPE, op.RENAME_TABLE}
 )
-_STRENGTH = locks_of(STRENGTH)
 _RANKS = {"algorithm instant": 0, "algorithm nocopy": 1, "algorithm inplace": 2}
 _LOCKS = frozenset({"lock none", "lock shared", "lock exclusive"})
 
@@ -34,6 +33,8 @@ class JudgedServer(Port):
     """Judges statements to MySQL."""
 
     truths: ClassVar[tuple[Truth, ...]] = TRUTHS
+    locks = STRENGTH
+    blocking = BLOCKS
     transactional_ddl = False
     fills_missing_values = True
     indexes_foreign_keys = True
@@ -47,12 +48,6 @@ class JudgedServer(Port):
 
     def parse(self, sql: str) -> list[Operation]:
         return operations_of(sql)
-
-    def blocks(self, lock: str) -> str:
-        return BLOCKS.get(lock, "nothing")
-
-    def strength(self, lock: str) -> int:
-        return _STRENGTH.get(lock, 0)
 
     def ends_transaction(self, operation: Operation) -> bool:
         return operation.kind not in _WITHIN_TRANSACTIONS

@@ -13,8 +13,8 @@ from safeops.judging import operations as op
 from safeops.judging.mysql.alter import added_column, alter_table, indexed
 from safeops.judging.operations import Operation
 from safeops.judging.placeholders import without_placeholders
-from safeops.judging.row_statements import rows_of
-from safeops.judging.words import STRING, Reader, Word, split, words_of
+from safeops.judging.row_statements import rows_of, rows_or_opaque
+from safeops.judging.words import STRING, Reader, Word, read_by, split, words_of
 
 
 class _Tokenizer(MySQL.Tokenizer):
@@ -75,10 +75,7 @@ def _statements(words: list[Word]) -> Iterator[list[Word]]:
 def _statement(reader: Reader) -> list[Operation]:
     if reader.key() in _ROWS:
         return _about_rows(reader)
-    word = reader.next()
-    read = _READERS.get(word)
-    found = list(read(reader)) if read is not None else []
-    return found or [Operation(op.OPAQUE, opaque=f"the parser does not understand this statement ({word} ...)")]
+    return read_by(_READERS, reader)
 
 
 def _about_rows(reader: Reader) -> list[Operation]:
@@ -86,10 +83,7 @@ def _about_rows(reader: Reader) -> list[Operation]:
     if reader.at("REPLACE"):
         # The parser has no tree for it: it is an INSERT that first deletes what is in its way.
         text = "INSERT" + text[len("REPLACE") :]
-    found = rows_of(text, "mysql")
-    if found is None:
-        return [Operation(op.OPAQUE, opaque="the parser does not understand this statement on rows")]
-    return found
+    return rows_or_opaque(text, "mysql")
 
 
 # CREATE, DROP, RENAME, TRUNCATE ------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.facts import Facts as Facts
-from safeops.judging.postgresql.truths import LOCKS, TRUTHS
+from safeops.judging.postgresql.truths import BLOCKS, LOCKS, TRUTHS
 from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer as Port
-from safeops.judging.server import Session, locks_of
+from safeops.judging.server import Session
 from safeops.judging.truths import Truth
 from safeops.naming import Name
 
@@ -20,7 +20,8 @@ class JudgedServer(Port):
     truths: ClassVar[tuple[Truth, ...]] = TRUTHS
     default_schema: ClassVar[str | None] = "public"
     begins_by_itself: ClassVar[frozenset[str]] = frozenset({"psycopg", "psycopg_async"})
-    _strengths: ClassVar[dict[str, int]] = locks_of(LOCKS)
+    locks = LOCKS
+    blocking = BLOCKS
 
     # The parser is an optional dependency: its users are imported on first use.
 
@@ -33,15 +34,6 @@ class JudgedServer(Port):
         from safeops.judging.postgresql.conditions import with_facts
 
         return with_facts(operation, schema, session)
-
-    def blocks(self, lock: str) -> str:
-        strength = self.strength(lock)
-        if strength == self._strengths["ACCESS EXCLUSIVE"]:
-            return "reads and writes"
-        return "writes" if strength >= self._strengths["SHARE"] else "nothing"
-
-    def strength(self, lock: str) -> int:
-        return self._strengths.get(lock, 0)
 
     def tables_of(self, on: str, operation: Operation, schema: Schema) -> list[Name]:
         from safeops.judging.postgresql.related import tables_of

@@ -20,6 +20,7 @@ LOCKS = (
 )
 """Table locks, weakest first."""
 AS, RS, RE, SUE, S, SRE, E, AE = LOCKS
+BLOCKS = {**dict.fromkeys((S, SRE, E), "writes"), AE: "reads and writes"}
 SERVERS = ("14", "15", "18", "19")
 """The servers on which the truths were measured, with the examples of tests/review/postgresql_examples.py."""
 DOCUMENTED = "https://www.postgresql.org/docs/current/explicit-locking.html"

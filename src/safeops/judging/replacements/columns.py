@@ -209,7 +209,7 @@ def _or_none(value: str | None) -> Any:
 def change_type(name: Name, column: str, type_: Any, altered: ops.AlterColumnOp, about: About) -> Replacement:
     """Return the call that changes a type at once if that rewrites no row, else the phases."""
     old = _old_type(name, column, altered, about)
-    if _is_brief(name, column, type_, old, about):
+    if _is_brief(name, column, type_, about):
         code = call("alter_column_type", name.name, column, type_code(type_), schema=name.schema)
         back = _phases(name, column, type_code(old), {}, about) if old is not None else ""
         return Replacement(with_imports(code), with_imports(back) if back else "", one_to_one=True)
@@ -233,7 +233,7 @@ def _old_type(name: Name, column: str, altered: ops.AlterColumnOp, about: About)
     return RawSql.of(about.database).type_named(about.column_type(name, column))
 
 
-def _is_brief(name: Name, column: str, type_: Any, old: Any, about: About) -> bool:
+def _is_brief(name: Name, column: str, type_: Any, about: About) -> bool:
     """Return whether the server changes the catalogue only, by the traits of the statement that Alembic sends."""
     traits = about.operation.traits
     if about.operation.kind != operations.CHANGE_TYPE:
@@ -311,7 +311,7 @@ def drop_column(dropped: ops.DropColumnOp, about: About) -> Replacement:
         return Replacement("", note=CASCADE)
     archive = None if lacks_key(about, name, own) else True
     upgrade = call("drop_column_if_exists", name.name, own, archive=archive, schema=name.schema)
-    restored = _restored(dropped, name, own, about)
+    restored = _restored(name, own, about)
     helper = "restore_column" if archive else "add_column_if_missing"
     downgrade = with_imports(call(helper, name.name, restored, schema=name.schema)) if restored else ""
     note = "Deploy an application that does not use it first."
@@ -319,7 +319,7 @@ def drop_column(dropped: ops.DropColumnOp, about: About) -> Replacement:
     return Replacement(upgrade, downgrade, one_to_one=True, note=note)
 
 
-def _restored(dropped: ops.DropColumnOp, name: Name, own: str, about: About) -> Code | None:
+def _restored(name: Name, own: str, about: About) -> Code | None:
     known = about.schema.table(name)
     column = known.columns.get(own) if known else None
     if column is None:

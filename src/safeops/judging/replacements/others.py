@@ -97,7 +97,7 @@ def _attach(operation: Operation, about: About) -> Replacement | None:
     return Replacement("", note=note)
 
 
-def renamed_value(operation: Operation, about: About, type_: Name, old: str, new: str) -> Replacement:
+def renamed_value(about: About, type_: Name, old: str, new: str) -> Replacement:
     """Return the calls that add a value to an enum and write it to the rows that have the other one."""
     columns = [
         (table.name, column.name)

@@ -40,9 +40,8 @@ class Facts(Port):
         found = self.scalar("SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = :name", name=index.name)
         return Name(found) if found else None
 
-    def rows_of(self, sql: str, parameters: object) -> int | None:
+    def rows_of(self, sql: str) -> int | None:
         """Return how many rows a statement reads: all of the table unless an index finds its rows."""
-        del parameters
         query = reading(sql, "sqlite")
         try:
             return None if query is None else self._read_by(query)

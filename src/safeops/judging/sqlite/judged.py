@@ -13,13 +13,12 @@ from safeops.judging.operations import Operation
 from safeops.judging.row_statements import bounded
 from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer as Port
-from safeops.judging.server import Session, locks_of
+from safeops.judging.server import Session
 from safeops.judging.sqlite.statements import COPY, operations_of
 from safeops.judging.sqlite.truths import BLOCKS, STRENGTH, TRUTHS
 from safeops.judging.truths import Truth
 from safeops.naming import Name
 
-_STRENGTH = locks_of(STRENGTH)
 _IMPOSSIBLE = {
     "inline unique": "SQLite cannot add a column that is UNIQUE or a PRIMARY KEY",
     "stored": "SQLite cannot add a stored generated column",
@@ -33,17 +32,13 @@ class JudgedServer(Port):
     """Judges statements to SQLite."""
 
     truths: ClassVar[tuple[Truth, ...]] = TRUTHS
+    locks = STRENGTH
+    blocking = BLOCKS
     transactional_ddl = False
     compares_json = True
 
     def parse(self, sql: str) -> list[Operation]:
         return operations_of(sql)
-
-    def blocks(self, lock: str) -> str:
-        return BLOCKS.get(lock, "nothing")
-
-    def strength(self, lock: str) -> int:
-        return _STRENGTH.get(lock, 0)
 
     def scope_of_lock(self, table: Name) -> str:
         return "in the whole database file"

@@ -12,9 +12,9 @@ from sqlglot.errors import SqlglotError
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.placeholders import without_placeholders
-from safeops.judging.row_statements import rows_of
+from safeops.judging.row_statements import rows_of, rows_or_opaque
 from safeops.judging.sqlite.definitions import column, constraint, part
-from safeops.judging.words import Reader, Word, split, words_of
+from safeops.judging.words import Reader, Word, read_by, split, words_of
 from safeops.naming import Name
 
 COPY = "_alembic_tmp_"
@@ -57,20 +57,14 @@ def _statements(words: list[Word]) -> Iterator[list[Word]]:
 def _statement(reader: Reader) -> list[Operation]:
     if reader.key() in _ROWS:
         return _about_rows(reader)
-    word = reader.next()
-    read = _READERS.get(word)
-    found = list(read(reader)) if read is not None else []
-    return found or [Operation(op.OPAQUE, opaque=f"the parser does not understand this statement ({word} ...)")]
+    return read_by(_READERS, reader)
 
 
 def _about_rows(reader: Reader) -> list[Operation]:
     text = without_placeholders(reader)
     if reader.at("REPLACE"):
         text = "INSERT OR " + text
-    found = rows_of(text, "sqlite")
-    if found is None:
-        return [Operation(op.OPAQUE, opaque="the parser does not understand this statement on rows")]
-    return [_batch(each) for each in found]
+    return [_batch(each) for each in rows_or_opaque(text, "sqlite")]
 
 
 def _batch(operation: Operation) -> Operation:

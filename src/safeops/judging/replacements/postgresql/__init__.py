@@ -84,7 +84,7 @@ class RawSql(raw.RawSql):
     def _own(self, statement: Any, operation: Operation, about: About) -> Replacement | None:
         match statement:
             case ast.AlterEnumStmt(typeName=typed, newVal=str() as new, oldVal=str() as old):
-                return renamed_value(operation, about, _type(typed), old, new)
+                return renamed_value(about, _type(typed), old, new)
             case ast.AlterEnumStmt(typeName=typed, newVal=str() as new) if operation.kind == operations.ALTER_TYPE:
                 return _added_value(statement, _type(typed), new)
             case ast.AlterTableStmt() if operation.kind == operations.ADD_NOT_NULL_CONSTRAINT:
