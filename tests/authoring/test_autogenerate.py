@@ -110,12 +110,10 @@ class TestColumns:
         authored.run(models(users()))
         authored.database.execute("INSERT INTO users VALUES (1)")
         text = authored.write(models(users(sa.Column("name", sa.String(50), nullable=False))))
-        assert "TODO: in place of the three dots, say what name becomes" in comments(text)
+        assert "TODO: replace the three dots with the value of name" in comments(text)
         assert statements(text)[0].endswith("nullable=False), populate=...)")
         assert body(text, "downgrade") == "drop_column_if_exists('users', 'name')"
-        with pytest.raises(
-            InvalidArgument, match=r"still the three dots.*\n.*\n.*\n    add_required_column\(\"users\""
-        ):
+        with pytest.raises(InvalidArgument, match=r"still the three dots.*\n.*\n    add_required_column\(\"users\""):
             authored.upgrade() if way == "online" else authored.project.sql("r1:r2")
         assert columns_of(authored, "users") == {"id"}
         # Of another length: Python keeps what it compiled of a file of the same second and size.
@@ -182,7 +180,7 @@ class TestColumns:
         authored.database.execute("INSERT INTO users (id) VALUES (1)")
         text = authored.write(models(users(sa.Column("n", sa.Integer), twice("new"))))
         assert statements(text) == ["set_comment('users', 'twice', 'new')"]
-        assert "It refuses if the table has rows" in comments(text)
+        assert "This is refused if the table has rows" in comments(text)
         with pytest.raises(UnsafeOperation, match="cannot do this online"):
             authored.upgrade()
 
@@ -232,7 +230,9 @@ class TestColumns:
     def test_of_several_renames_one_comment_tells(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
         text = authored.write(models(users(sa.Column("c", sa.Integer), sa.Column("d", sa.Integer))))
-        assert "a, b go, and c, d of their type come: with one of either as OLD and NEW." in comments(text)
+        assert "a, b would be dropped, and c, d of the same type added. With one of each as OLD and NEW:" in comments(
+            text
+        )
         assert comments(text).count("ColumnRename(") == comments(text).count("alembic -x") == 1
 
     def test_what_refers_to_something_else_is_no_rename(self, authored: Authored) -> None:
@@ -277,7 +277,7 @@ class TestTypes:
         text = authored.there_and_back(wanted)
         assert statements(text) == ["TypeChange('users', 'n', sa.BigInteger()).switch()"]
         assert statements(text, "downgrade") == ["TypeChange('users', 'n', sa.BigInteger()).undo_switch()"]
-        assert "belongs in a deploy after the one that expanded it" in comments(text)
+        assert "Deploy it after the one that expanded it" in comments(text)
 
 
 class TestConstraints:
@@ -340,7 +340,7 @@ class TestConstraints:
         authored.run(tables(sa.UniqueConstraint("code", name="uq_teams_code")))
         text = authored.write(tables())
         assert statements(text) == statements(text, "downgrade") == ["pass"]
-        told = "uq_teams_code of teams stays, because the foreign key users_code of users stands on it"
+        told = "uq_teams_code of teams is kept, because the foreign key users_code of users depends on it"
         assert told in comments(text)
         assert told in " ".join(authored.log)
         authored.upgrade()

@@ -104,7 +104,7 @@ def test_the_trial_gets_the_arguments_for_env_py(init: Init, tmp_path: Path) -> 
     stock(tmp_path)
     env = tmp_path / "migrations" / "env.py"
     env.write_text(f"{env.read_text()}\nassert context.get_x_argument(as_dictionary=True) == {{'tenant': 'a'}}\n")
-    assert "could not be run offline here:\n  line 80: AssertionError" in init()[1]
+    assert "could not be run offline:\n  line 80: AssertionError" in init()[1]
     assert "it works" in init("-x", "tenant=a", "init")[1]
 
 
@@ -260,7 +260,7 @@ def test_a_changed_template_is_left_alone(init_files: Init, tmp_path: Path) -> N
     theirs = script.read_text()
     status, said = init_files()
     assert status == 1
-    assert "alembic/script.py.mako was changed by hand and was left as it is." in said
+    assert "alembic/script.py.mako was changed by hand, so it was not replaced." in said
     assert "-# Company & Co." in said
     assert script.read_text() == theirs
     assert init_files("--force", "alembic")[0] == 0
@@ -363,7 +363,7 @@ def test_another_directory_than_the_configurations_is_an_error(init_files: Init,
     before = files_in(tmp_path)
     status, said = init_files("elsewhere")
     assert status == 4
-    assert "alembic.ini says that the migrations are in migrations, not in elsewhere." in said
+    assert "alembic.ini sets the folder of the migrations to migrations, not to elsewhere." in said
     assert "Traceback" not in said
     assert files_in(tmp_path) == before
 
@@ -464,7 +464,7 @@ def test_what_only_the_author_can_change_is_told_with_code() -> None:
         "    context.run_migrations()\n"
     )
     told = "\n".join(ours.by_hand)
-    assert "Line 5 begins a transaction, which a helper cannot step out of: connection.begin()" in told
+    assert "Line 5 begins a transaction, which a helper cannot commit: connection.begin()" in told
     assert "mine(context, revision, scripts)" in told
     assert "transaction_per_migration=True," in told
     assert "with migration_lock(connection), context.begin_transaction():" in told
@@ -475,7 +475,7 @@ def test_what_only_the_author_can_change_is_told_with_code() -> None:
     ("text", "told"),
     [
         ("import airline\n", "line 1: ModuleNotFoundError: No module named 'airline'"),
-        (f"{HEAD}create_engine('sqlite:///made.db').connect()\n", "it connects to the database, also where it is run"),
+        (f"{HEAD}create_engine('sqlite:///made.db').connect()\n", "it connects to the database, even offline"),
         ("raise SystemExit('not here')\n", "line 1: SystemExit: not here"),
         ("def run(:\n", "SyntaxError"),
     ],
@@ -485,7 +485,7 @@ def test_an_env_py_that_does_not_run_here_is_told_and_left(init: Init, tmp_path:
     (tmp_path / "migrations" / "env.py").write_text(text)
     status, said = init()
     assert status == 0
-    assert "migrations/env.py could not be run offline here:" in said
+    assert "migrations/env.py could not be run offline:" in said
     assert told in said
     assert (tmp_path / "migrations" / "env.py").read_text() == text
     assert not list(tmp_path.glob("*.db"))

@@ -117,7 +117,7 @@ def test_a_type_of_an_archived_column_stays_with_it(authored: Authored) -> None:
     authored.database.execute("INSERT INTO users VALUES (1, 'sad')")
     text = authored.there_and_back(models(users()))
     assert statements(text) == ["drop_column_if_exists('users', 'mood', archive=True)"]
-    assert "The type mood stays, because the archive" in comments(text)
+    assert "The type mood is kept, because the archive" in comments(text)
     authored.downgrade()
     assert authored.rows("SELECT mood FROM users") == [("sad",)]
 

@@ -162,7 +162,7 @@ def _words(code: str) -> str:
 def test_a_reviewer_reads_what_it_does_and_which_command_comes_next(project: Revisions) -> None:
     document = project.pattern("rename-column", table="users", old="name", new="full_name").read_text()
     assert "What: Adds users.full_name next to name, filled and in sync.\n" in document
-    assert "Phase: 1 of 2, expand. Then deploy the application that uses full_name alone." in document
+    assert "Phase: 1 of 2, expand. Then deploy the application that uses full_name only." in document
     assert "Roll back: alembic downgrade -1 drops users.full_name; name has every write.\n" in document
     (line,) = [line for line in document.splitlines() if line.startswith("    alembic ")]
     written = project.files
@@ -200,7 +200,7 @@ def _x(*values: str) -> list[str]:
 def test_a_required_column_without_values_fails_loudly(tmp_path: Path) -> None:
     project = Revisions(tmp_path, f"sqlite:///{tmp_path}/data.sqlite")
     text = project.pattern("required-column", table="users", column="a", type="text").read_text()
-    assert "# TODO: put in place of ..." in text and "populate=..." in text
+    assert "# TODO: replace ..." in text and "populate=..." in text
     with sa.create_engine(project.url).begin() as connection:
         connection.execute(sa.text("CREATE TABLE users (id int PRIMARY KEY)"))
     with pytest.raises(SafeOpsError, match="populate"):
@@ -226,7 +226,10 @@ def test_a_value_is_data(project: Revisions) -> None:
         (["pattern=xyz"], [f"There is no pattern xyz. There are the patterns {', '.join(sorted(PATTERNS))}.\n"]),
         (["pattern=rename-column", "table=t", "old=a", "new=a"], ["-x old and -x new are both a"]),
         (["pattern=rename-table", "old=s.a", "new=s.a"], ["-x old and -x new are both a"]),
-        (["pattern=index"], ["Pattern index needs table and columns.", "optional: no two rows alike", "alembic -x"]),
+        (
+            ["pattern=index"],
+            ["Pattern index needs table and columns.", "optional: no two rows have the same values", "alembic -x"],
+        ),
         (["pattern=index", "table=t", "columns=a", "colour=red"], ["no argument colour", "using"]),
         (["pattern=index", "table=t", "columns=a", "column=a"], ["-x columns and -x column are the same argument"]),
         (["pattern=index", "table=t", "table=u"], ["-x table is given twice"]),
@@ -239,7 +242,7 @@ def test_a_value_is_data(project: Revisions) -> None:
         (["pattern=index", "table=t", "columns=a", "unique=perhaps"], ["yes or no"]),
         (["pattern=index", "table=t", "columns=a", "phase=contract"], ["has no phase contract; it has expand"]),
         (["pattern=type-change", "table=t", "column=a", "type=bigint", "phase=3"], ["it has expand, switch, contract"]),
-        (["pattern=backfill", "table=t", "column=a", "value=1", "batch_size=0"], ["a whole number from 1 on"]),
+        (["pattern=backfill", "table=t", "column=a", "value=1", "batch_size=0"], ["a whole number, at least 1"]),
         (["pattern=foreign-key", "table=t", "columns=a", "to=a.b.c.d"], ["table.column, schema.table.column"]),
         (["pattern=foreign-key", "table=t", "columns=a", "to=b", "ondelete=shrug"], ["one of CASCADE, SET NULL"]),
         (["pattern=add-column", "table=t", "column=a", "type=os.system()"], ["a type of SQLAlchemy, such as bigint"]),

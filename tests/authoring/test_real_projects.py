@@ -161,7 +161,7 @@ def test_nothing_of_theirs_breaks(
     said = capsys.readouterr().out
     assert f"  {real.template:<9} {real.directory}/script.py.mako" in said
     # Without the application their env.py cannot be imported: told, and no more.
-    assert "env.py could not be run offline here:\n" in said
+    assert "env.py could not be run offline:\n" in said
     assert "ModuleNotFoundError" in said
     changed = {name for name, text in files_in(root).items() if theirs.get(name) != text}
     assert changed == {f"{real.directory}/MIGRATIONS.md", f"{real.directory}/script.py.mako"}

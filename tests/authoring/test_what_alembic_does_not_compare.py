@@ -131,7 +131,7 @@ def test_another_expression_of_a_computed_column_is_told(authored: Authored) -> 
 
     authored.run(computed("id + 1"))
     text = authored.write(computed("id + 2"))
-    assert "t.c is not as the models say: computed is" in comments(text) or "execute" in text or "alter_column" in text
+    assert "t.c differs from the models: computed is" in comments(text) or "execute" in text or "alter_column" in text
     authored.upgrade()
     if "alter_column" not in text:
         with pytest.raises(CommandError):

@@ -50,7 +50,7 @@ def test_a_key_column_that_takes_null_in_the_models_gets_a_comment(authored: Aut
         # Alone here a primary key takes NULL.
         assert statements(text) == ["pass"]
         return
-    assert comments(text) == "t.id is of the primary key and takes no NULL: say nullable=False in the models."
+    assert comments(text) == "t.id is of the primary key and accepts no NULL: set nullable=False in the models."
     assert [statements(text), statements(text, "downgrade")] == [["pass"], ["pass"]]
     authored.upgrade()
     authored.check()

@@ -1,4 +1,4 @@
-"""Helps authors of revisions. Here are the parts of a new one, for ``script.py.mako``: code and its imports."""
+"""The parts of a new revision, for ``script.py.mako``: its docstring, imports and code."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ OFFERED = (
     "drop_index_if_exists",
     "irreversible",
 )
-"""What a plain revision imports for its author."""
+"""What an empty revision imports for its author."""
 
 _NOT_WRITTEN = """\
 raise NotImplementedError(
-    "This downgrade is not written yet: write the inverse of upgrade(), or, where"
-    " there is none, call irreversible(reason), which safeops has."
+    "This downgrade is not written yet. Write the inverse of upgrade(), or call"
+    " safeops.irreversible(reason) if there is none."
 )"""
 
 
@@ -82,35 +82,35 @@ class Page:
     @property
     def what(self) -> str:
         if self._is_merge:
-            return "Joins lines of revisions into one; nothing else."
+            return "Merges branches of revisions; does not change the database."
         text = summary(self._upgrades)
         return paragraph("What", text[:1].upper() + text[1:], "which tables change, and how.")
 
     @property
     def why_safe(self) -> str:
         if self._is_merge:
-            return "It has no statement."
+            return "It runs no statement."
         return paragraph(
             "Why it is safe",
             reasons(self._upgrades),
-            "what it locks and for how long; what the running application sees.",
+            "which locks it takes and for how long; what the running application sees.",
         )
 
     @property
     def phase(self) -> str:
         phases = " ".join(dict.fromkeys(call.phase for call in self._upgrades if call.phase)) or "1 of 1."
         text = self._draft.phase if self._draft else phases if self._upgrades or self._is_merge else ""
-        return paragraph("Phase", text, "the only one, or which of several deploys, and what comes next.")
+        return paragraph("Phase", text, "the only phase, or which of several deploys, and the next step.")
 
     @property
     def roll_back(self) -> str:
         if self._is_merge:
             to = self._context["down_revision"][0]
-            return f"alembic downgrade {to} takes the line apart again; nothing else. -1 is ambiguous here."
+            return f"alembic downgrade {to} splits the branches again; nothing else. -1 is ambiguous here."
         undone, more = summary(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
         is_known = self._downgrades or self._draft
         text = f"alembic downgrade -1 {undone} {more}".strip() if is_known else ""
-        return paragraph("Roll back", text, "what `alembic downgrade -1` puts back, and what it cannot.")
+        return paragraph("Roll back", text, "what `alembic downgrade -1` restores, and what it cannot restore.")
 
     # What Alembic reads -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Reads ``alembic -x ... revision``: the pattern asked for, or a refusal that lists what there is."""
+"""Reads ``alembic -x ... revision``: the requested pattern, or an error that lists all of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft
     given = _split(typed)
     pattern = _pattern(given.pop("pattern").lower().replace("_", "-"))
     if getattr(options, "autogenerate", False):
-        raise _invalid(pattern, "A pattern writes the whole revision; --autogenerate would write another into it.")
+        raise _invalid(pattern, "A pattern writes the whole revision, so it cannot be combined with --autogenerate.")
     phase = given.pop("phase", "expand")
     engine = _engine(pattern, given, engines)
     if phase not in pattern.phases:
@@ -112,7 +112,7 @@ def _read(pattern: Pattern, argument: Argument, text: str) -> Any:
     try:
         return argument.read(text)
     except ValueError as error:
-        raise _invalid(pattern, f"-x {argument.name}={text} is not what it should be: {error}.") from error
+        raise _invalid(pattern, f"-x {argument.name}={text} is invalid; expected {error}.") from error
 
 
 def _with_schema(values: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _invalid(pattern: Pattern, problem: str) -> InvalidArgument:
     return InvalidArgument(
         problem,
         state=NO_FILE,
-        remedy=f"Pattern {pattern.name} is written so, with these arguments:",
+        remedy=f"Use pattern {pattern.name} like this, with these arguments:",
         code="\n".join([example(pattern), *lines]),
     )
 
@@ -159,17 +159,17 @@ class RevisionRefused(CommandError):
     """No revision is written, and the command ends with this.
 
     If a template raises, Alembic reports "Template rendering failed; see" a temporary file, which gets the error's text.
-    When Alembic asks for that text, the error raises itself, so the command ends with the text instead.
+    When Alembic formats that text, the error raises itself, so the command ends with the text instead.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._text: str | None = text
-        self._asked = False
+        self._formatted = False
 
     def __str__(self) -> str:
-        if not self._asked:
-            self._asked = True
+        if not self._formatted:
+            self._formatted = True
             raise self
         return str(self._text)
 
@@ -177,10 +177,10 @@ class RevisionRefused(CommandError):
 def refuse_long(revision: str, longest: int) -> None:
     if len(revision) > longest:
         raise InvalidArgument(
-            f"The revision id {revision} has {len(revision)} letters; alembic_version.version_num takes {longest}.",
-            why="SQLite takes it all the same, PostgreSQL and MariaDB do not: the upgrade would fail there.",
+            f"The revision id {revision} has {len(revision)} characters; alembic_version.version_num holds {longest}.",
+            why="SQLite accepts it, but PostgreSQL and MariaDB do not: the upgrade would fail there.",
             state=NO_FILE,
-            remedy="Give a shorter one, or leave it out; where your version table is wider, say so in script.py.mako:",
+            remedy="Pass a shorter one, or omit it. If your version table is wider, set its width in script.py.mako:",
             code=f"--rev-id {revision[:longest]}\npage = Page(context, longest_revision_id={len(revision)})",
         )
 

@@ -54,15 +54,15 @@ def _description(node: ast.Call, values: dict[str, ast.expr]) -> Description:
     said = said_of(called)
     if said is None:
         on = f" on {names[0]}" if names else ""
-        todo = f"TODO {called} is not of safeops: say what it locks, and for how long."
+        todo = f"TODO {called} is not a safeops helper: describe what it locks, and for how long."
         return Description(f"calls {called}{on}", todo, "", Kind(f"calls {called}"))
     archived = any(option.arg == "archive" for option in node.keywords)
     replaces = any(
         option.arg == "if_different" and ast.unparse(option.value) == "'replace'" for option in node.keywords
     )
     what = said.what.format(*names, *["?"] * 3)
-    what += ", in the place of the one of that name" if replaces else ""
-    what += ", keeping what is in it in an archive" if archived else ""
+    what += ", replacing the one of that name" if replaces else ""
+    what += ", archiving its data" if archived else ""
     return Description(what, said.why, said.phase, _kind_of(said, archived))
 
 
@@ -96,11 +96,11 @@ def _as_words(node: ast.expr) -> str:
 
 
 MANY = 5
-"""More calls than these are counted by their kinds."""
+"""More calls than these are counted by kind."""
 
 
 def summary(calls: Sequence[Description]) -> str:
-    """Say what calls do, of many of a kind how many."""
+    """Summarise what calls do; many calls of one kind are counted."""
     each = dict.fromkeys(call.what for call in calls)
     if len(each) <= MANY:
         return "; ".join(each) + "." if each else ""
@@ -111,7 +111,7 @@ def summary(calls: Sequence[Description]) -> str:
 
 
 def reasons(calls: Sequence[Description]) -> str:
-    """Say why calls are safe; of many, which calls each reason is about."""
+    """Explain why calls are safe; if there are many, name the calls of each reason."""
     if len(dict.fromkeys(call.what for call in calls)) <= MANY:
         return " ".join(dict.fromkeys(call.why for call in calls))
     kinds: dict[str, list[str]] = {}
@@ -124,7 +124,7 @@ def reasons(calls: Sequence[Description]) -> str:
 def _counted(kind: Kind, number: int) -> str:
     if not kind.noun:
         return f"{kind.text} ({number} times)"
-    archived = ", keeping what is in them in archives" if kind.archived else ""
+    archived = ", archiving their data" if kind.archived else ""
     return f"{kind.text} {number} {_plural(kind.noun)}{archived}"
 
 

@@ -23,7 +23,7 @@ class Advice:
     """How an env.py should change."""
 
     text: str
-    """The file with all changes that could be worked out."""
+    """The file with all changes that could be made automatically."""
     by_hand: tuple[str, ...] = ()
     """What else must change, each a sentence and perhaps code below it."""
 
@@ -52,7 +52,7 @@ class _EnvFile:
         return self._starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
 
     def line(self, number: int) -> int:
-        """Return where a line begins, counted from 1."""
+        """Return the place at which a line begins, counted from 1."""
         return self._starts[number - 1]
 
     def indent(self, number: int) -> str:
@@ -153,7 +153,7 @@ def _complete_arguments(env: _EnvFile, call: ast.Call, wanted: Mapping[str, str]
     if any(keyword.arg is None for keyword in call.keywords) and missing:
         lines = "".join(f"\n    {name}={value}," for name, value in missing.items())
         env.by_hand.append(
-            f"Line {call.lineno}: context.configure() has to get, unless its ** arguments hold it:{lines}"
+            f"Line {call.lineno}: pass these to context.configure(), unless its ** arguments contain them:{lines}"
         )
     elif missing:
         _add_arguments(env, call, missing)
@@ -180,7 +180,7 @@ def _add_arguments(env: _EnvFile, call: ast.Call, missing: Mapping[str, str]) ->
 
 
 def _commit_before(env: _EnvFile, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
-    """Commit statements before configure(): they begin a transaction that Alembic takes for foreign, and never commits."""
+    """Commit statements before configure(): Alembic never commits the transaction that they begin."""
     name = env.source(connection)
     sent = _calls(_nodes_in(scope), *_STATEMENTS, "commit")
     before = [each for each in sent if each.lineno < call.lineno and _is_method_of(env, each, name)]
@@ -205,7 +205,7 @@ def _lock(env: _EnvFile, scope: _Scope, call: ast.Call, connection: ast.expr) ->
 
 
 def _has_name(tree: ast.Module, name: str) -> bool:
-    """Tell whether code imports or uses a name."""
+    """Return whether code imports or uses a name."""
     nodes = (node for node in ast.walk(tree) if isinstance(node, ast.alias | ast.Name | ast.Attribute))
     return any(name in (getattr(node, key, None) for key in ("name", "id", "attr")) for node in nodes)
 
@@ -237,7 +237,7 @@ def _configures_safeops(call: ast.Call) -> bool:
 
 
 def _is_open(call: ast.Call) -> bool:
-    """Tell whether its arguments are not all written there."""
+    """Return whether its arguments are not all written there."""
     return not call.keywords or any(keyword.arg is None for keyword in call.keywords)
 
 
@@ -286,7 +286,7 @@ def _online_part(text: str) -> ast.FunctionDef | None:
     return next((function for function in functions if function.name == "run_migrations_online"), None)
 
 
-CHECKLIST = """Whatever the shape of this env.py, what runs the migrations should come to:
+CHECKLIST = """The part of this env.py that runs the migrations should be equivalent to:
     from safeops import configure, migration_lock
     from safeops.autogenerate import safe_operations
 
@@ -301,14 +301,14 @@ CHECKLIST = """Whatever the shape of this env.py, what runs the migrations shoul
         with migration_lock(connection), context.begin_transaction():
             context.run_migrations()"""
 
-_OTHER_DIRECTIVES = """process_revision_directives is {name}: let both work on a new revision.
+_OTHER_DIRECTIVES = """process_revision_directives is {name}. Pass a function that calls both:
     def directives(context, revision, scripts):
         {name}(context, revision, scripts)
         safe_operations(context, revision, scripts)"""
 
-_NO_BEGIN_TRANSACTION = """Nothing begins Alembic's own transaction around context.run_migrations():
+_NO_BEGIN_TRANSACTION = """Begin Alembic's own transaction around context.run_migrations():
     with migration_lock({name}), context.begin_transaction():
         context.run_migrations()"""
 
-_BEGIN = """Line {line} begins a transaction, which a helper cannot step out of: {code}
-    Take engine.connect(), and leave the transaction to context.begin_transaction()."""
+_BEGIN = """Line {line} begins a transaction, which a helper cannot commit: {code}
+    Use engine.connect(), and leave the transaction to context.begin_transaction()."""

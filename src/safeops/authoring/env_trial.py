@@ -104,7 +104,7 @@ def _fill_in(config: Config) -> None:
 
 
 def _refuse(*_: Any) -> None:
-    raise RuntimeError("it connects to the database, also where it is run offline (--sql)")
+    raise RuntimeError("it connects to the database, even offline (--sql)")
 
 
 def _described(error: BaseException, env: str) -> str:

@@ -1,4 +1,4 @@
-"""Sets up a new Alembic project, or adds what an existing one lacks, with a guide for its team."""
+"""Sets up a new Alembic project, or adds what an existing one lacks, and writes a guide for its team."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GUIDE = "MIGRATIONS.md"
 def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
     """Give a project its configuration, env.py, script.py.mako, versions/ and the guide, if they are missing.
 
-    Running it again changes nothing that is as wanted.
+    Running it again leaves files that are up to date unchanged.
 
     Args:
         project: The project, or the place for a new one.
@@ -44,7 +44,7 @@ def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
         say: Shows what is done, a line or a few at a time.
 
     Returns:
-        False if a file changed by hand was left as it is; the difference was shown.
+        False if a file was changed by hand, and was therefore not replaced; the difference was shown.
     """
     _check_configuration(project)
     is_new = not project.env.exists()
@@ -60,14 +60,14 @@ def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
 def _check_configuration(project: Project) -> None:
     if project.directory.exists() and not project.directory.is_dir():
         raise InvalidArgument(
-            f"{display_path(project.directory)} is a file, and the migrations were to go into a folder of that name.",
+            f"{display_path(project.directory)} is a file; the migrations need a folder of that name.",
             remedy="Name another folder:",
             code="python -m safeops init DIRECTORY",
         )
     if not project.configured and project.ini.exists():
         raise InvalidArgument(
-            f"{display_path(project.ini)} stands here already, but does not say where the migrations are.",
-            remedy=f"Say it in its section [{project.config.config_ini_section}], and run init again:",
+            f"{display_path(project.ini)} exists, but does not set the folder of the migrations.",
+            remedy=f"Set it in section [{project.config.config_ini_section}], and run init again:",
             code=f"script_location = %(here)s/{project.directory.as_posix()}",
         )
 
@@ -108,15 +108,15 @@ def _make_versions(project: Project) -> None:
 
 
 def _review_env(project: Project, *, say: Say) -> None:
-    """Run env.py, and show which lines should change in it and in the ini file."""
+    """Run env.py, and show which of its lines, and which lines of the ini file, should change."""
     text = project.env.read_text(encoding="utf-8")
     advice = _advice(text)
     failure = try_env(project, *dict.fromkeys((text, advice.text)))
     name = display_path(project.env)
     if failure is not None and failure.number == 0:
-        say(f"\n{name} could not be run offline here:")
+        say(f"\n{name} could not be run offline:")
         say(textwrap.fill(failure.text, 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
-        say("Run init again where the application is installed and configured.")
+        say("Run init again in an environment in which the application is installed and configured.")
     else:
         say(f"\n{name} was run offline, without a database: it works.")
         if failure is not None:
@@ -130,11 +130,11 @@ def _advice(text: str) -> Advice:
     try:
         return advise(text)
     except SyntaxError as error:
-        return Advice(text, (f"It cannot be read: {error}", CHECKLIST))
+        return Advice(text, (f"It is not valid Python: {error}", CHECKLIST))
 
 
 def _show(project: Project, text: str, advice: Advice, say: Say) -> None:
-    say(f"\n{display_path(project.env)} is yours and was not changed. Helpers need these changes:\n")
+    say(f"\n{display_path(project.env)} was not changed. Helpers need these changes:\n")
     if advice.text != text:
         say(difference(text, advice.text, display_path(project.env)))
     for number, remark in enumerate(advice.by_hand, 1):
@@ -142,7 +142,7 @@ def _show(project: Project, text: str, advice: Advice, say: Say) -> None:
     if project.ini.is_file():
         ini = project.ini.read_text(encoding="utf-8")
         if advise_ini(ini) != ini:
-            say("So that what safeops does is shown:\n")
+            say("To show the log lines of safeops:\n")
             say(difference(ini, advise_ini(ini), display_path(project.ini)))
 
 
@@ -158,8 +158,8 @@ def advise_ini(text: str) -> str:
 def _next_steps(project: Project) -> str:
     return (
         f"\nNext:\n  1. Fill in sqlalchemy.url in {display_path(project.ini)}."
-        f"\n  2. Give target_metadata your models in {display_path(project.env)}."
-        f"\n  3. Read {display_path(project.directory / GUIDE)}; the first revision:"
+        f"\n  2. Set target_metadata to the MetaData of your models in {display_path(project.env)}."
+        f"\n  3. Read {display_path(project.directory / GUIDE)}, and write the first revision:"
         f'\n     {project.alembic} revision --autogenerate -m "first tables"'
     )
 
@@ -189,7 +189,7 @@ def guide(project: Project) -> str:
 
 
 def is_untouched_guide(text: str) -> bool:
-    """Tell whether safeops wrote a guide, and it was not changed since."""
+    """Return whether safeops wrote a guide, and it was not changed since."""
     text = normalised(text)
     mark = _MARK.search(text)
     return mark is not None and mark[1] == _digest(text[: mark.start()])
@@ -216,14 +216,14 @@ def _database(project: Project) -> type[Database] | None:
 
 def _about(database: type[Database] | None) -> str:
     if database is None:
-        return "It holds for each\ndatabase that safeops serves."
+        return "This guide is for\neach database that safeops supports."
     if Abilities.class_of(database).builds_indexes_online:
-        return f"Its {database.__name__} builds\nindexes and checks constraints while the application reads and writes."
-    return f"{database.__name__} lets\nothers wait while a table is rebuilt or an index is built."
+        return f"{database.__name__} builds\nindexes and checks constraints while the application reads and writes."
+    return f"{database.__name__} blocks\nother sessions while a table is rebuilt or an index is built."
 
 
 def _url_source(project: Project, reads_environment: bool) -> str:
     if not reads_environment:
         return f"the database that `{display_path(project.env)}` chooses"
     source = "the database of the environment variable `DATABASE_URL`"
-    return f"{source}, or where that is\nnot set of `sqlalchemy.url` in `{display_path(project.ini)}`"
+    return f"{source} or, if it is\nnot set, of `sqlalchemy.url` in `{display_path(project.ini)}`"

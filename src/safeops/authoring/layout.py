@@ -38,7 +38,7 @@ def laid_out(source: str, *, depth: int = 0) -> str:
 def literal(value: str | bytes) -> str:
     """Return a string as source code, in double quotes unless single ones need fewer backslashes."""
     prefix = "b" if isinstance(value, bytes) else ""
-    # Beside a double quote, repr() chooses single quotes and leaves double ones alone.
+    # Next to a double quote, repr() chooses single quotes and leaves double ones alone.
     written = repr(value + b'"') if isinstance(value, bytes) else repr(value + '"')
     body = re.sub(r"\\(.)", lambda match: "'" if match[1] == "'" else match[0], written[len(prefix) + 1 : -2])
     quote = "'" if body.count('"') > body.count("'") else '"'
@@ -46,7 +46,7 @@ def literal(value: str | bytes) -> str:
 
 
 def parsed(source: str) -> ast.Module:
-    """Return the syntax tree of a source; an empty one if it is no Python."""
+    """Return the syntax tree of a source; an empty one if it is not Python."""
     try:
         return ast.parse(source)
     except SyntaxError:
@@ -177,7 +177,7 @@ def _in_brackets(whole: Parts, flat: str, prefix: str, suffix: str, used: int) -
 
 
 def _links(node: ast.expr) -> list[ast.Call]:
-    """Return a chain of method calls, the first one first; to ruff a single call is no chain."""
+    """Return a chain of method calls, the first one first; ruff does not treat a single call as a chain."""
     match node:
         case ast.Call(ast.Attribute(ast.Call() as before)):
             return [*_links(before), node]

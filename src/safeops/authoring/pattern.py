@@ -100,7 +100,7 @@ def _phase(change: Write, phase: str, text: str, given: Values) -> Draft:
 
 
 def sql(text: str | None) -> Code | None:
-    """Write SQL such that none of its colons is taken for a parameter."""
+    """Write SQL with escaped colons: SQLAlchemy would read them as parameters."""
     return None if text is None else call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))
 
 
@@ -119,7 +119,7 @@ def names(text: str) -> list[str]:
 
 
 def names_or_sql(text: str) -> list[str]:
-    """Columns, and SQL: what has parentheses or ends as SQL does, unless double quotes say that it is a column."""
+    """Columns, and SQL, which has parentheses or an SQL ending. An entry in double quotes is a column."""
     return [Expression(each) if _SQL.search(_QUOTED.sub("", each)) else _unquoted(each) for each in _entries(text)]
 
 
@@ -129,14 +129,14 @@ _SQL = re.compile(r"\(.*\)|\s(?:asc|desc|nulls\s+(?:first|last)|collate\s+\S+)$"
 
 def _entries(text: str) -> list[str]:
     parts, depth, quoted = [""], 0, False
-    for letter in text:
+    for character in text:
         # Only one that begins with a quote is quoted: others may be part of a name.
-        quoted ^= letter == '"' and f"{parts[-1]}{letter}".lstrip().startswith('"')
-        depth += 0 if quoted else (letter == "(") - (letter == ")")
-        if letter == "," and not depth and not quoted:
+        quoted ^= character == '"' and f"{parts[-1]}{character}".lstrip().startswith('"')
+        depth += 0 if quoted else (character == "(") - (character == ")")
+        if character == "," and not depth and not quoted:
             parts.append("")
         else:
-            parts[-1] += letter
+            parts[-1] += character
     found = [part.strip() for part in parts]
     if not all(found) or quoted:
         raise ValueError("names separated by commas")
@@ -156,9 +156,9 @@ def flag(text: str) -> bool:
 
 
 def number(text: str) -> int:
-    """A whole number from 1 on."""
+    """A whole number, at least 1."""
     if not text.isdecimal() or not int(text):
-        raise ValueError("a whole number from 1 on")
+        raise ValueError("a whole number, at least 1")
     return int(text)
 
 
@@ -223,7 +223,7 @@ _EXPECTED = (
 
 
 def type_from_text(text: str) -> str:
-    """Return a type as code; raise ValueError, which says what is expected, if SQLAlchemy has no such type."""
+    """Return a type as code; raise ValueError with what is expected if SQLAlchemy has no such type."""
     spoken, bracket, arguments = (part.strip() for part in text.partition("("))
     known = _SPOKEN.get(re.sub(r"\s+", " ", spoken.lower()))
     if known:

@@ -1,6 +1,6 @@
-"""Patterns: the revision that ``alembic -x pattern=NAME -x table=... revision`` writes.
+"""Revision templates: what ``alembic -x pattern=NAME -x table=... revision`` writes.
 
-A pattern is a function that writes one phase: the body of ``upgrade()`` and its true inverse. It is declared with its
+A pattern is a function that writes one phase: the body of ``upgrade()`` and its inverse. It is declared with its
 arguments.
 """
 
@@ -37,7 +37,7 @@ PATTERNS: dict[str, Pattern] = {}
 def _pattern(
     name: str, summary: str, required: Arguments, optional: Arguments, phases: Mapping[str, str] | None = None
 ) -> Callable[[Write], Write]:
-    """Declare a pattern by the function that writes it, or of several phases, the value whose methods they are."""
+    """Declare a pattern by the function that writes it, or that writes the value whose methods are the phases."""
 
     def declare(write: Write) -> Write:
         writers = phased(write, phases) if phases else {"expand": write}
@@ -47,13 +47,15 @@ def _pattern(
     return declare
 
 
-_TABLE = Argument("table", "users", "the table; schema.table will do", aliases=("table_name", "source_table"))
+_TABLE = Argument("table", "users", "the table, or schema.table", aliases=("table_name", "source_table"))
 _COLUMN = Argument("column", "email", "the column", aliases=("column_name", "col"))
 _TYPE = Argument(
     "type", "varchar(320)", "its type: bigint, numeric(10,2), sa.Text(), ...", type_from_text, aliases=("type_",)
 )
 _SCHEMA = Argument("schema", "crm", "the schema of the table", aliases=("source_schema",))
-_NAME = Argument("name", "", "its name; made from table and columns", aliases=("index_name", "constraint_name"))
+_NAME = Argument(
+    "name", "", "its name; by default made from table and columns", aliases=("index_name", "constraint_name")
+)
 _DEFAULT = Argument("default", "'new'", "server default, as SQL", aliases=("server_default",))
 _COMMENT = Argument("comment", "as they typed it", "comment of the column")
 _WHERE = Argument("where", "email IS NULL", "which rows, as SQL")
@@ -65,7 +67,7 @@ _ACTIONS = one_of("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
 @_pattern(
     "add-column",
-    "a column that may be empty, or has a default",
+    "a nullable column, or one with a default",
     (_TABLE, _COLUMN, _TYPE),
     (_DEFAULT, _COMMENT, _SCHEMA),
 )
@@ -73,12 +75,14 @@ def add_column(given: Values) -> Draft:
     return Draft(
         given.call("add_column_if_missing", given.table, _column(given)),
         _drop_column(given),
-        phase=f"1 of 1. Deploy the application that uses {given.column} after it.",
-        roll_back="What was written to the column is lost with it.",
+        phase=f"1 of 1. Then deploy the application that uses {given.column}.",
+        roll_back="Values that were written to the column are lost.",
     )
 
 
-_POPULATE = Argument("populate", "lower(name)", "what the rows that stand get, as SQL; else a TODO", aliases=("value",))
+_POPULATE = Argument(
+    "populate", "lower(name)", "the value for existing rows, as SQL; by default a TODO", aliases=("value",)
+)
 
 
 @_pattern(
@@ -90,7 +94,7 @@ _POPULATE = Argument("populate", "lower(name)", "what the rows that stand get, a
 def required_column(given: Values) -> Draft:
     todo, value = "", given.populate or given.default
     if value is None:
-        todo = '# TODO: put in place of ... what the rows that stand get, as sa.text("SQL") or a value.\n'
+        todo = '# TODO: replace ... with the value for existing rows: sa.text("SQL") or a constant.\n'
     upgrade = given.call(
         "add_required_column",
         given.table,
@@ -101,9 +105,9 @@ def required_column(given: Values) -> Draft:
     return Draft(
         todo + upgrade,
         _drop_column(given),
-        phase=f"1 of 1. From its end on, an insert without {given.column} is refused: give it a server default, or say"
+        phase=f"1 of 1. Afterwards, an insert without {given.column} is refused: set a server default, or pass"
         " keep_filled=True until the application that writes it is deployed.",
-        roll_back="What was written to the column is lost with it.",
+        roll_back="Values that were written to the column are lost.",
     )
 
 
@@ -113,13 +117,13 @@ def required_column(given: Values) -> Draft:
     (
         _TABLE,
         _COLUMN,
-        Argument("value", "lower(name)", "what it becomes, as SQL", aliases=("values", "populate", "set")),
+        Argument("value", "lower(name)", "the new value, as SQL", aliases=("values", "populate", "set")),
     ),
     (
         _WHERE,
-        Argument("key", "id", "unique columns to walk along, instead of the primary key", names),
-        Argument("name", "", "what its progress is kept under; made from revision, table and column"),
-        Argument("batch_size", "1000", "rows a batch; adapts itself", number),
+        Argument("key", "id", "unique columns that order the batches, instead of the primary key", names),
+        Argument("name", "", "the name of its progress; by default made from revision, table and column"),
+        Argument("batch_size", "1000", "rows per batch; adapts to a target time", number),
         _SCHEMA,
     ),
 )
@@ -137,7 +141,7 @@ def backfill(given: Values) -> Draft:
         ),
         call("forget_backfill", Code("BACKFILL")),
         module=f"BACKFILL = {literal(name)}",
-        roll_back="Running it again then fills what is empty by then.",
+        roll_back="Filled values are kept; the next upgrade fills what is empty then.",
     )
 
 
@@ -146,7 +150,7 @@ def not_null(given: Values) -> Draft:
     return Draft(
         given.call("enforce_not_null", given.table, given.column),
         given.call("relax_not_null", given.table, given.column),
-        phase=f"1 of 1. Deploy the application that always writes {given.column} before it.",
+        phase=f"1 of 1. First deploy the application that always writes {given.column}.",
     )
 
 
@@ -176,9 +180,9 @@ _EXPRESSIONS = Argument(
     (_TABLE, _EXPRESSIONS),
     (
         _NAME,
-        Argument("unique", "yes", "no two rows alike", flag),
-        Argument("where", "deleted_at IS NULL", "which rows it has, as SQL (PostgreSQL, SQLite)"),
-        Argument("using", "gin", "its method (PostgreSQL)"),
+        Argument("unique", "yes", "no two rows have the same values", flag),
+        Argument("where", "deleted_at IS NULL", "the rows in it, as SQL (PostgreSQL, SQLite)"),
+        Argument("using", "gin", "its access method (PostgreSQL)"),
         _SCHEMA,
     ),
 )
@@ -209,19 +213,22 @@ _COLUMNS = Argument(
 @_pattern("unique", "a unique constraint", (_TABLE, _COLUMNS), (_NAME, _SCHEMA))
 def unique(given: Values) -> Draft:
     name = given.name or _named("uq", given.table, *given.columns)
-    return _constraint(given, "unique", name, given.columns, "are alike")
+    return _constraint(given, "unique", name, given.columns, "have the same values")
 
 
 @_pattern(
     "check",
     "a check constraint",
-    (_TABLE, Argument("condition", "age >= 0", "what holds of every row, as SQL", aliases=("sqltext", "sql", "check"))),
+    (
+        _TABLE,
+        Argument("condition", "age >= 0", "the condition for every row, as SQL", aliases=("sqltext", "sql", "check")),
+    ),
     (_NAME, _SCHEMA),
 )
 def check(given: Values) -> Draft:
     plain = given.name or _named("ck", given.table, *re.findall(r"[^\W\d]\w*", given.condition)[:1])
     # A naming convention would add its prefix to it.
-    return _constraint(given, "check", call("op.f", plain), given.condition, "break it")
+    return _constraint(given, "check", call("op.f", plain), given.condition, "violate it")
 
 
 def _constraint(given: Values, kind: str, name: str, definition: Any, violate: str) -> Draft:
@@ -229,7 +236,7 @@ def _constraint(given: Values, kind: str, name: str, definition: Any, violate: s
     return Draft(
         given.call(helper, name, given.table, definition),
         _drop_constraint(given, name, kind),
-        phase=f"1 of 1. Rows that {violate} stop it, and are named: no application may write such rows any more.",
+        phase=f"1 of 1. If rows {violate}, it fails and names them. First deploy the application that writes no such rows.",
     )
 
 
@@ -239,16 +246,24 @@ def _constraint(given: Values, kind: str, name: str, definition: Any, violate: s
     (
         _TABLE,
         Argument("columns", "team_id", "columns, separated by commas", names, aliases=("column", "local_cols")),
-        Argument("to", "teams.id", "what it refers to", referent, aliases=("references", "referent_table")),
+        Argument(
+            "to", "teams.id", "the referenced table and column", referent, aliases=("references", "referent_table")
+        ),
     ),
     (
-        Argument("remote_cols", "id", "columns referred to; id", names, aliases=("remote_columns", "remote_column")),
-        Argument("ondelete", "CASCADE", "what a delete there does here", _ACTIONS, aliases=("on_delete",)),
-        Argument("onupdate", "CASCADE", "what an update there does here", _ACTIONS, aliases=("on_update",)),
-        Argument("index", "yes", "an index of its columns as well", flag),
+        Argument(
+            "remote_cols",
+            "id",
+            "the referenced columns; by default id",
+            names,
+            aliases=("remote_columns", "remote_column"),
+        ),
+        Argument("ondelete", "CASCADE", "the action on delete", _ACTIONS, aliases=("on_delete",)),
+        Argument("onupdate", "CASCADE", "the action on update", _ACTIONS, aliases=("on_update",)),
+        Argument("index", "yes", "also creates an index on its columns", flag),
         _NAME,
         _SCHEMA,
-        Argument("referent_schema", "crm", "the schema of the table referred to"),
+        Argument("referent_schema", "crm", "the schema of the referenced table"),
     ),
 )
 def foreign_key(given: Values) -> Draft:
@@ -269,10 +284,10 @@ def foreign_key(given: Values) -> Draft:
     downgrade = _drop_constraint(given, name, "foreignkey")
     if not given.index:
         hint = (
-            "# A delete in the other table looks for its rows here: without an index that begins\n"
-            "# with these columns it reads the whole table. -x index=yes writes one.\n"
+            "# A delete in the referenced table looks up its rows here. Without an index that begins\n"
+            "# with these columns, it scans the whole table. -x index=yes adds one.\n"
         )
-        return Draft(hint + upgrade, downgrade, phase="1 of 1. Rows that refer to nothing stop it, and are named.")
+        return Draft(hint + upgrade, downgrade, phase="1 of 1. If rows refer to missing rows, it fails and names them.")
     helper = index(Values(table=given.table, columns=given.columns, schema=given.schema))
     return Draft(f"{helper.upgrade}\n{upgrade}", f"{downgrade}\n{helper.downgrade}")
 
@@ -297,8 +312,8 @@ def _named(prefix: str, table: str, *rest: str) -> str:
         Argument("value", "curious", "the new value"),
     ),
     (
-        Argument("before", "happy", "the value that it stands before"),
-        Argument("after", "sad", "the value that it stands after"),
+        Argument("before", "happy", "the value to place it before"),
+        Argument("after", "sad", "the value to place it after"),
         _SCHEMA,
     ),
 )
@@ -306,10 +321,10 @@ def enum_value(given: Values) -> Draft:
     place = {"before": given.before, "after": given.after}
     return Draft(
         given.call("add_enum_value_if_missing", given.enum, given.value, **place),
-        "# Nothing to undo: no value can be taken out of a named type, and one that nobody\n"
-        "# writes harms nothing; upgrade() then finds it there.\npass",
-        phase="1 of 1. Deploy the application that writes the value after it.",
-        roll_back="The value stays in the type; rows that have it stay as they are.",
+        "# Nothing to undo: a value cannot be removed from a named type. An unused value does\n"
+        "# no harm, and a later upgrade() finds it there.\npass",
+        phase="1 of 1. Then deploy the application that writes the value.",
+        roll_back="The value stays in the type, and rows that have it are unchanged.",
     )
 
 
@@ -317,14 +332,14 @@ def enum_value(given: Values) -> Draft:
 
 
 _RENAME = {
-    "expand": "1 of 2, expand. Then deploy the application that uses {new} alone. Once no old one runs:\n{next}",
-    "contract": "2 of 2, contract. Nothing that uses {old} may run any more.",
+    "expand": "1 of 2, expand. Then deploy the application that uses {new} only. When no old version runs:\n{next}",
+    "contract": "2 of 2, contract. No application that uses {old} must be running.",
 }
 
 
 @_pattern(
     "rename-column",
-    "a column under a new name, in two deploys",
+    "a column with a new name, in two deploys",
     (
         _TABLE,
         Argument("old", "name", "its name now", aliases=("old_name", "from", "column")),
@@ -339,7 +354,7 @@ def rename_column(given: Values) -> Code:
 
 @_pattern(
     "rename-table",
-    "a table under a new name, in two deploys",
+    "a table with a new name, in two deploys",
     (
         Argument("old", "users", "its name now", aliases=("old_name", "old_table", "from", "table")),
         Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
@@ -353,18 +368,18 @@ def rename_table(given: Values) -> Code:
 
 @_pattern(
     "type-change",
-    "another type for a column, in three deploys",
+    "a column with a new type, in three deploys",
     (_TABLE, _COLUMN, Argument("type", "bigint", _TYPE.help, type_from_text, aliases=("type_", "new_type", "to"))),
     (
-        Argument("using", "email::citext", "the new value, as SQL over the column"),
-        Argument("reverse_using", "email::text", "the old value, as SQL over the column"),
+        Argument("using", "email::citext", "the new value, as SQL that uses the column"),
+        Argument("reverse_using", "email::text", "the old value, as SQL that uses the column"),
         _SCHEMA,
     ),
     {
-        "expand": "1 of 3, expand. The application goes on as it is. Next:\n{next}",
-        "switch": "2 of 3, switch. The application must take either type before it. Once nobody wants the old type"
-        " back:\n{next}",
-        "contract": "3 of 3, contract. From here on the old type is filled anew to return.",
+        "expand": "1 of 3, expand. The application does not change. Next:\n{next}",
+        "switch": "2 of 3, switch. First deploy the application that accepts both types. When the old type is no longer"
+        " needed:\n{next}",
+        "contract": "3 of 3, contract. Afterwards, a downgrade must fill a column of the old type again.",
     },
 )
 def type_change(given: Values) -> Code:
@@ -375,21 +390,21 @@ def type_change(given: Values) -> Code:
 # The last deploy ------------------------------------------------------------------------------------------------
 
 
-@_pattern("drop-column", "a column goes; its values are kept", (_TABLE, _COLUMN, _TYPE), (_SCHEMA,))
+@_pattern("drop-column", "a dropped column; its values are archived", (_TABLE, _COLUMN, _TYPE), (_SCHEMA,))
 def drop_column(given: Values) -> Draft:
     return Draft(
         given.call("drop_column_if_exists", given.table, given.column, archive=True),
         given.call("restore_column", given.table, _column(given)),
-        phase=f"The last one. Deploy the application that no longer uses {given.column} before it.",
-        roll_back="It finds the values until drop_archives() is called.",
+        phase=f"The last phase. First deploy the application that no longer uses {given.column}.",
+        roll_back="The values can be restored until drop_archives() is called.",
     )
 
 
-@_pattern("drop-table", "a table goes; its rows are kept", (_TABLE,), (_SCHEMA,))
+@_pattern("drop-table", "a dropped table; its rows are archived", (_TABLE,), (_SCHEMA,))
 def drop_table(given: Values) -> Draft:
     return Draft(
         given.call("drop_table_if_exists", given.table, archive=True),
         given.call("restore_table", given.table),
-        phase=f"The last one. Deploy the application that no longer uses {given.table} before it.",
-        roll_back="It finds the rows until drop_archives() is called.",
+        phase=f"The last phase. First deploy the application that no longer uses {given.table}.",
+        roll_back="The rows can be restored until drop_archives() is called.",
     )

@@ -32,7 +32,7 @@ class Project:
     directory: Path
     """The folder of env.py and versions/."""
     names: tuple[str, ...] = ()
-    """The files for Alembic's ``-c``; none if Alembic finds them by itself."""
+    """The files for Alembic's ``-c``; none if Alembic finds them automatically."""
     configured: bool = True
     """A configuration names the directory."""
 
@@ -113,8 +113,8 @@ def find_project(
     found = Path(_directory(config))
     if directory is not None and Path(directory).resolve() != found.resolve():
         raise InvalidArgument(
-            f"{config.config_file_name} says that the migrations are in {display_path(found)}, not in {directory}.",
-            remedy="Leave DIRECTORY out, or give the new project a configuration of its own:",
+            f"{config.config_file_name} sets the folder of the migrations to {display_path(found)}, not to {directory}.",
+            remedy="Omit DIRECTORY, or use a separate configuration for the new project:",
             code=f"python -m safeops -c {directory}.ini init {directory}",
         )
     return Project(config, found, given)
@@ -134,7 +134,7 @@ def _configuration(names: Sequence[str], section: str) -> Config:
     if len(tomls) > 1 or len(inis) > 1:
         raise InvalidArgument(
             f"-c was given {len(names)} times: {', '.join(names)}.",
-            remedy="One ini file and one pyproject.toml at most.",
+            remedy="Pass at most one ini file and one pyproject.toml.",
         )
     toml, ini = "pyproject.toml", "alembic.ini"
     if default := os.environ.get("ALEMBIC_CONFIG"):
@@ -174,7 +174,7 @@ class WantedFile:
     path: Path
     text: str
     untouched: Callable[[str], bool] | None = None
-    """Tells whether a tool wrote the existing text, and nobody changed it; None: an existing file is kept."""
+    """Returns whether the existing text was written by a tool and is unchanged; None: an existing file is kept."""
 
 
 def rendered(template: str, **values: str) -> str:
@@ -187,7 +187,7 @@ def template_text(template: str) -> str:
 
 
 def write_or_show(wanted: WantedFile, *, force: bool, say: Say) -> bool:
-    """Write a file if it is missing or may be replaced, else show the difference; return whether all is well."""
+    """Write a file if it is missing or may be replaced, else show the difference; return whether it is as it should be."""
     name = display_path(wanted.path)
     if not wanted.path.exists():
         _write(wanted)
@@ -202,8 +202,8 @@ def write_or_show(wanted: WantedFile, *, force: bool, say: Say) -> bool:
         say(f"  replaced  {name}")
         return True
     say(f"  differs   {name}")
-    say(f"\n{name} was changed by hand and was left as it is.")
-    say("init --force would replace it and change this:\n")
+    say(f"\n{name} was changed by hand, so it was not replaced.")
+    say("init --force replaces it, which makes these changes:\n")
     say(difference(current, wanted.text, name))
     return False
 
@@ -214,7 +214,7 @@ def _write(wanted: WantedFile) -> None:
 
 
 def normalised(text: str) -> str:
-    """Remove what editors and version control change by themselves: line ends and trailing blanks."""
+    """Remove what editors and version control change automatically: line ends and trailing blanks."""
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 

@@ -282,7 +282,7 @@ def _column_key(operation: ops.AlterColumnOp) -> tuple[Name, str]:
 def _with_final_name(context: MigrationContext, operation: ops.MigrateOperation) -> ops.MigrateOperation:
     """Give an index or a constraint the name that the server will keep, in both directions the same."""
     if isinstance(operation, ops.CreateIndexOp):
-        # SQLite reports 1 or 0, which is no bool to a type checker.
+        # SQLite reports 1 or 0, which is not a bool to a type checker.
         operation = become(type(operation), operation, unique=bool(operation.unique))
     if isinstance(operation, ops.CreateForeignKeyOp):
         # It is created after both tables in any case.

@@ -69,24 +69,24 @@ def _model(context: MigrationContext, name: Name) -> sa.Table | None:
 
 
 def blocking_checks(live: LiveDatabase, operation: ops.MigrateOperation) -> Iterator[Note]:
-    """Say that a new check is refused if the server would copy the table for it."""
+    """Note that a new check is refused if the server would copy the table for it."""
     if not live.database or live.database.abilities.adds_checks_online:
         return
     if isinstance(operation, ops.CreateCheckConstraintOp) or _brings_check(operation):
         yield Note(
-            "It refuses as long as the table has rows, because the server copies the table for a check, and writes wait"
-            ' meanwhile. Where that is fine, put it in a block: with assured("..."):'
+            "This is refused while the table has rows: the server copies the table for a check, and blocks writes."
+            ' If writes can wait, put it in a block: with assured("..."):'
         )
 
 
 def _brings_check(operation: ops.MigrateOperation) -> bool:
-    """Tell whether a new column has a check of its type: Boolean and Enum bring one on request."""
+    """Return whether a new column has a check of its type: Boolean and Enum bring one on request."""
     return isinstance(operation, ops.AddColumnOp) and bool(getattr(operation.column.type, "create_constraint", False))
 
 
 def blocking_column(refusal: str, instead: str = "") -> Note:
-    """Say that a new column is refused if it would block a table that has rows, and what to do instead."""
-    text = f"It refuses as long as the table has rows, because it would block: {refusal}."
+    """Note that a new column is refused if it would block a table that has rows, and what to do instead."""
+    text = f"This is refused while the table has rows, because it would block: {refusal}."
     return Note(f"{text}\n{instead}" if instead else text)
 
 
@@ -108,12 +108,13 @@ def renames(context: MigrationContext, table: ops.ModifyTableOps) -> Iterator[No
     if ambiguous:
         went, came = (", ".join(dict.fromkeys(side)) for side in zip(*ambiguous, strict=True))
         yield Note(
-            f"{went} go, and {came} of their type come: with one of either as OLD and NEW.\n{_offer(name, 'OLD', 'NEW')}"
+            f"{went} would be dropped, and {came} of the same type added. With one of each as OLD and NEW:\n"
+            f"{_offer(name, 'OLD', 'NEW')}"
         )
 
 
 def _alike(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) -> bool:
-    """Tell whether two columns have one type, and refer to the same."""
+    """Return whether two columns have the same type and the same references."""
     compared: Any = context.impl
     referred = ({key.target_fullname for key in column.foreign_keys} for column in (old, new))
     return not compared.compare_type(old, new) and next(referred) == next(referred)
@@ -123,8 +124,8 @@ def _offer(name: Name, old: str, new: str) -> str:
     given = {"schema": name.schema, "table": name.name, "old": old, "new": new}
     rename = call("ColumnRename", name.name, old, new, schema=name.schema)
     return (
-        f"Is {new} the new name of {old}? Then its values stay with {rename}: take out what drops {old} and adds {new},"
-        " here and in downgrade(), or have the revision written by:\n"
+        f"Is {new} the new name of {old}? Then {rename} keeps its values: remove the lines that drop {old} and add {new},"
+        " here and in downgrade(), or have a revision written by:\n"
         f"{revision_command('rename-column', f'rename {old}', **given)}"
     )
 
@@ -139,7 +140,7 @@ def revision_command(pattern: str, message: str, **given: Any) -> str:
 
 
 def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
-    """Say which named types only an archive uses any longer, and no model."""
+    """Note which named types are used by an archive only, and by no model."""
     is_column = isinstance(operation, ops.DropColumnOp)
     columns = [operation.to_column()] if is_column else operation.to_table().columns
     used = types_of(to_list(context.opts.get("target_metadata"), []), context.dialect)
@@ -147,4 +148,6 @@ def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
     for name, enum in enums.items():
         if Name(name, enum.schema or None) not in used:
             drop = call("drop_enum_if_exists", name, schema=enum.schema)
-            yield Note(f"The type {name} stays, because the archive uses it. When that has gone: {drop}")
+            yield Note(
+                f"The type {name} is kept, because the archive uses it. When the archive has been dropped: {drop}"
+            )

@@ -1,4 +1,4 @@
-"""Alembic's operations: what they say, and the order of them, if Alembic's own order would fail or do work twice."""
+"""Alembic's operations: their attributes, and a better order if Alembic's own would fail or do work twice."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def own_name(operation: Any) -> str | None:
 
 
 def is_generated(default: Any) -> bool:
-    """Tell whether a default is an identity or the expression of a computed column."""
+    """Return whether a default is an identity or the expression of a computed column."""
     return isinstance(default, (sa.Computed, sa.Identity))
 
 
 def is_partial(options: Mapping[str, Any]) -> bool:
-    """Tell whether the options of an index have a condition on the rows that it holds."""
+    """Return whether the options of an index have a condition on the rows that it holds."""
     return any(key.endswith("_where") and value is not None for key, value in options.items())
 
 
 def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
-    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
+    """Return whether an index on the covered columns begins with the columns of a foreign key."""
     return set(covered[: len(columns)]) == set(columns)
 
 

@@ -16,14 +16,14 @@ from safeops.autogenerate.operations import Note, Op, become
 from safeops.naming import Name, type_code
 
 _COPIED = """\
-It refuses if the table has rows: the server copies the table for the comment of a stored generated column, and writes wait \
-for that. If they can wait, put it in a block: with assured("..."):"""
+This is refused if the table has rows: the server copies the table for the comment of a stored generated column, and blocks \
+writes. If writes can wait, put it in a block: with assured("..."):"""
 _GENERATED = """\
-An identity or a computed expression has no helper: look up what the server locks and rewrites for it, and run it when the \
-table is idle."""
+There is no helper for an identity or a computed expression. Check what the server locks and rewrites for it, and run it \
+when the table is idle."""
 _SERIAL = """\
-It locks the table for a moment: no rows are read or written, and the numbers go on where they were. It waits for whoever \
-uses the table, and others wait behind it: run it when the table is idle."""
+It locks the table briefly: no rows are read or written, and the numbers continue. It waits for all sessions that use the \
+table, and other sessions wait behind it. Run it when the table is idle."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,10 @@ class ColumnChange:
             change = self._phases(plan.target, plan.phases)
             return [_note_after_switch(change), change] if plan.phases == ("switch",) else [change]
         if self.downgrade and not plan.returns and not plan.blocks_back:
-            why = f"The type of {self._label} does not change back in a moment: a column of the former type takes its place."
+            label = self._label
+            why = (
+                f"The type of {label} cannot be changed back under a brief lock: a column of the old type replaces it."
+            )
             return [Note(why), self._phases(target, ("expand", "switch", "contract"))]
         blocks = plan.blocks_back if self.downgrade else plan.blocks
         return [*([Note(blocks)] if blocks else []), self._only(operations.AlterType, modify_type=target)]
@@ -191,8 +194,8 @@ def _taken(body: Operations, phase: str) -> Operations:
 
 def _note_after_switch(change: operations.ChangeType) -> Note:
     return Note(
-        f"{name_of(change)}.{change.column_name} has been expanded: this gives it its new type, and belongs in a deploy"
-        " after the one that expanded it. When nobody needs the old type any more, write the last revision:\n"
+        f"{name_of(change)}.{change.column_name} has been expanded: this revision gives it its new type. Deploy it after the"
+        " one that expanded it. When the old type is no longer needed, write the last revision:\n"
         f"{_command(change, 'contract')}"
     )
 
@@ -206,7 +209,7 @@ def _expanding(changes: Sequence[operations.ChangeType]) -> str:
     commands = [_command(change, phase) for phase in ("switch", "contract") for change in changes]
     return (
         f"{what} over three deploys, because the server would rewrite or scan the table under a lock. When this one is"
-        f" deployed, and the application is ready for {types}, write the next {following}:\n" + "\n".join(commands)
+        f" deployed and the application accepts {types}, write the next {following}:\n" + "\n".join(commands)
     )
 
 

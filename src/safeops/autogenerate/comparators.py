@@ -1,4 +1,4 @@
-"""What Alembic runs beside its own comparison: named types, and differences that no server could remove."""
+"""What Alembic runs in addition to its own comparison: named types, and differences that no server could remove."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def types_of(metadatas: Sequence[sa.MetaData], dialect: Dialect, context: Autoge
         types = [column.type for column in columns if _is_included(context, column, "column")]
         for type_ in (*types, *_without_columns(metadata, dialect)):
             enum = enum_of(type_, dialect)
-            # SQLAlchemy 2.0 forgets the flag when it adapts the type to a dialect.
+            # SQLAlchemy 2.0 loses the flag when it adapts the type to a dialect.
             own = getattr(type_, "item_type", type_)
             if enum is not None and all(getattr(each, "create_type", True) for each in (own, enum)):
                 found.setdefault(_name_of(enum), enum)
@@ -167,7 +167,9 @@ def _possible(database: Database, model: sa.Table, operation: ops.MigrateOperati
     if operation.modify_nullable and _is_never_null(database, column):
         operation.modify_nullable = None
         why = "of the primary key" if column.primary_key else "an identity"
-        yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")
+        yield Note(
+            f"{name_of(operation)}.{column.name} is {why} and accepts no NULL: set nullable=False in the models."
+        )
     if operation.has_changes():
         yield operation
 

@@ -188,9 +188,9 @@ class _TableComparison:
         return created, reverse
 
     def _differs(self, what: str, found: list[Difference]) -> Change:
-        text = f"{what} is not as the models say: {'; '.join(map(str, found))}."
+        text = f"{what} differs from the models: {'; '.join(map(str, found))}."
         log.warning("%s No helper changes that.", text)
-        note = Differs(f"{text} No helper changes that: write what does, or give the models the definition.")
+        note = Differs(f"{text} No helper changes that: write the statement, or change the models.")
         return note, note.reverse()
 
 

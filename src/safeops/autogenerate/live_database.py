@@ -1,4 +1,4 @@
-"""What only the live database tells: whether a change of type rewrites the table, whether a drop can be archived."""
+"""What only the live database shows: whether a change of type rewrites the table, whether a drop can be archived."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ log = logging.getLogger("safeops.autogenerate")
 
 
 _BLOCKS = """\
-It refuses, because the writes of others would wait for it, and no TypeChange can do it. {}
-Where they may wait, put it in a block: with assured("..."):"""
+This is refused, because it would block writes, and a TypeChange cannot do it. {}
+If writes can wait, put it in a block: with assured("..."):"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class LiveDatabase:
     # Tables and columns -------------------------------------------------------------------------------------------
 
     def archive_refusal(self, name: Name, column: str | None) -> str | None:
-        """Say why a table, or a column of it, cannot be archived; None if it can."""
+        """Return why a table, or a column of it, cannot be archived; None if it can."""
         existing = self.table(name)
         if existing is None:
             return None
@@ -117,20 +117,20 @@ class LiveDatabase:
         return None
 
     def column_refusal(self, name: Name, column: sa.Column[Any]) -> str | None:
-        """Say why adding a column would block a table that has rows; None if it would not."""
+        """Return why adding a column would block a table that has rows; None if it would not."""
         existing = self.table(name)
         if existing is None:
             return None
         added = column
         if column.name in existing.columns:
-            # The downgrade adds it again: the copy that the server is asked about has it already.
+            # The downgrade adds it again: the copy that the server compares has it already.
             added = _sqlalchemy.copied(column)
             added.name = added.key = "safeops_again"
             sa.Table(name.name, sa.MetaData(), added, schema=name.schema)
         return self._ask(existing, lambda: self.database.safety.column_refusal(added, existing))
 
     def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
-        """Say what to do instead of adding a column whose domain has its own rules; empty for another column."""
+        """Return what to do instead of adding a column whose domain has its own rules; empty for another column."""
         existing = self.table(name)
         found = existing and self._ask(existing, lambda: instead_of_domain(self.migration, name, column))
         words, code = found or NONE
@@ -151,7 +151,7 @@ class LiveDatabase:
                 computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
 
     def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
-        """Return what makes a column with a sequence an identity, and back; None if it is no such column."""
+        """Return what makes a column with a sequence an identity, and back; None for any other column."""
         existing, current = self._current(name, column)
         if existing is None or current is None or not isinstance(identity, sa.Identity):
             return None
@@ -166,12 +166,12 @@ class LiveDatabase:
         return found
 
     def copies_for_comment(self, name: Name, column: str) -> bool:
-        """Tell whether the server copies the table to change the comment of a column."""
+        """Return whether the server copies the table to change the comment of a column."""
         existing, current = self._current(name, column)
         return current is not None and bool(self.database.safety.copies_for_comment(existing, column))
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
-        """Tell whether a column already has a default that Alembic takes for another because of its spelling."""
+        """Return whether a column already has a default that Alembic takes for another because of its spelling."""
         existing, current = self._current(name, column)
         if existing is None or current is None or default is None:
             return False
@@ -183,7 +183,7 @@ class LiveDatabase:
             return False
 
     def has_index(self, name: Name, operation: ops.CreateIndexOp) -> bool:
-        """Tell whether an index that autogenerate would create exists with this definition."""
+        """Return whether an index that autogenerate would create exists with this definition."""
         existing = self.table(name)
         current = existing.indexes.get(str(operation.index_name)) if existing else None
         if existing is None or current is None or not current.valid or current.of_constraint:
@@ -259,8 +259,8 @@ class LiveDatabase:
         try:
             return look_into(self.migration, existing.name, question)
         except DBAPIError as error:
-            # It may be of a type or a value that this very revision creates; the helper asks again when it runs.
-            log.debug("the server did not tell of %s: %s", existing.name, error)
+            # It may be of a type or a value that this same revision creates; the helper checks again when it runs.
+            log.debug("could not inspect %s: %s", existing.name, error)
             return None
 
 

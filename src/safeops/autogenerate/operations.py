@@ -121,7 +121,7 @@ class _Comment:
 
 
 class Note(_Comment, ops.OpContainer):
-    """A comment in the revision. As a container of nothing it is no difference for ``alembic check``."""
+    """A comment in the revision. As an empty container, it does not count as a difference for ``alembic check``."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__([])
@@ -179,8 +179,8 @@ class DropTable(_Drop, ops.DropTableOp):
 _OF_COLUMN = ("table_name", "column_name")
 
 _TODO = """\
-TODO: in place of the three dots, say what {column} becomes in the rows that stand: an expression of SQL such as \
-sa.text("..."), a plain value, or a function of rows. Until then this revision stops here."""
+TODO: replace the three dots with the value of {column} for existing rows: an SQL expression such as sa.text("..."), a \
+constant, or a function of rows. Until then, this revision fails here."""
 
 
 class AddColumn(Renamed, ops.AddColumnOp):

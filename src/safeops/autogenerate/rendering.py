@@ -56,7 +56,7 @@ def commented(text: str) -> list[str]:
 
 
 def complete_exclusion(constraint: Any, rendered: str) -> str:
-    """Add what Alembic leaves out of an exclusion constraint: the operator classes, and True that is no string."""
+    """Add what Alembic leaves out of an exclusion constraint: the operator classes, and True instead of a string."""
     rendered = rendered.replace("deferrable='True'", "deferrable=True")
     classes = {str(name): str(value) for name, value in (constraint.ops or {}).items()}
     return f"{rendered.removesuffix(')')}, ops={classes!r})" if classes and "ops=" not in rendered else rendered
@@ -176,7 +176,7 @@ def _import_of(names: list[str]) -> str:
 def _allow_imports_of_template(context: AutogenContext, code: str) -> None:
     """Have ruff accept the imports in Alembic's own template, which no rewriter can change.
 
-    Their order and their types are outdated, and a revision of helpers may not use them all.
+    Their order and their types are outdated, and a revision of helpers might not use them all.
     """
     template = _template(context)
     if _OF_ALEMBIC not in template:

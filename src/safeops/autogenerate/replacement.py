@@ -112,7 +112,7 @@ def _kind(operation: Any) -> str:
 
 
 def _is_free(upgrade: Operations, drop: ops.DropConstraintOp, created: ops.CreateForeignKeyOp) -> bool:
-    """Tell whether the revision drops nothing on either side of a foreign key, and changes no type."""
+    """Return whether the revision drops nothing on either side of a foreign key, and changes no type."""
     old = _alembic.inverse_of(drop)
     if old is None:
         return False
@@ -156,7 +156,7 @@ class _Replacement:
                 self._keep_referred(drop, keys)
 
     def _supports_same_keys(self, drop: ops.MigrateOperation, created: ops.MigrateOperation) -> bool:
-        """Tell whether a new index or key serves each foreign key that needs the old one."""
+        """Return whether a new index or key serves each foreign key that needs the old one."""
         referring = [key.remote for _, key in self._referring(drop)]
         if not self.any_index:
             return not referring
@@ -198,8 +198,8 @@ class _Replacement:
             conv(key.name), self.table.table_name, list(key.columns), schema=self.table.schema, unique=False
         )
         drop = ops.DropIndexOp.from_index(index.to_index(self.live.context))
-        text = f"Foreign key {key.name} needs an index on ({', '.join(key.columns)}): this one is its own, "
-        text += "while the other changes." if returns else "as the server makes one where nobody else does."
+        text = f"Foreign key {key.name} needs an index on ({', '.join(key.columns)}): this one is for it, "
+        text += "while the other one changes." if returns else "because the server would create one otherwise."
         _insert_before_drops(self.table, Note(text), index)
         self.reverse.ops.append(drop)
         if returns:
@@ -212,7 +212,7 @@ class _Replacement:
         """Yield the existing foreign keys of the models that may need what is dropped."""
         dropped = self._existing(drop)
         for table in models(self.live.context) if dropped and self._can_support(dropped) else ():
-            # The names in full may be quoted, or be those of columns with dots: the live keys tell.
+            # The names in full may be quoted, or be those of columns with dots: the live keys are compared.
             targets = {element.target_fullname for key in table.foreign_key_constraints for element in key.elements}
             name = Name(str(table.name), table.schema)
             is_near = any(f".{self.existing.name.name}." in f".{target}" for target in targets)
@@ -222,7 +222,7 @@ class _Replacement:
                     yield name, key
 
     def _can_support(self, thing: Index | Constraint) -> bool:
-        """Tell whether a foreign key can depend on an index or a constraint."""
+        """Return whether a foreign key can depend on an index or a constraint."""
         if isinstance(thing, Index):
             return thing.valid and not thing.where and (thing.unique or self.any_index)
         return thing.kind in ("unique", "primary key")
@@ -235,7 +235,7 @@ class _Replacement:
         things: list[Any] = [*self.existing.indexes.values(), *self.existing.constraints.values()]
         kept = [thing for thing in things if thing.name.casefold() not in self.dropped and self._can_support(thing)]
         created = [each for each in self.table.ops if _creates(each) and (self.any_index or _makes_unique(each))]
-        # The empty name stands for what is kept, whose name nothing takes.
+        # The empty name means what is kept: its name remains in use.
         names = ["" for thing in kept if self._supports(thing.names, first)]
         names += [_folded(each) for each in created if self._supports(_columns(each), first)]
         listed = " and ".join(f"{key.name} of {name}" for name, key in keys)
@@ -247,8 +247,8 @@ class _Replacement:
     def _keep(self, drop: ops.MigrateOperation, listed: str) -> None:
         self._warn(
             drop,
-            f"{own_name(drop)} of {name_of(self.table)} stays, because the foreign key {listed} stands on it, and nothing"
-            " takes its place. Give it back to the models, or take the foreign key out of them.",
+            f"{own_name(drop)} of {name_of(self.table)} is kept, because the foreign key {listed} depends on it, and"
+            " nothing replaces it. Add it to the models again, or remove the foreign key from them.",
         )
         for table in (self.table, self.reverse):
             table.ops[:] = [
@@ -258,8 +258,8 @@ class _Replacement:
     def _drop_meanwhile(self, drop: ops.MigrateOperation, keys: Keys, listed: str) -> None:
         self._warn(
             drop,
-            f"{own_name(drop)} cannot go while the foreign key {listed} stands on it, which is therefore dropped before"
-            " and created again after. In between the server takes rows that break it; creating it finds them.",
+            f"{own_name(drop)} cannot be dropped while the foreign key {listed} depends on it. The key is therefore dropped"
+            " first, and created again afterwards. Until then the server accepts rows that violate it; creation finds them.",
         )
         for name, key in keys:
             for body in (self.upgrade, self.downgrade):

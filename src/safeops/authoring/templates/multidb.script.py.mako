@@ -1,7 +1,7 @@
 <%!
     from safeops.authoring import Page
 %>\
-## This file is yours: move, reword or leave out what you like. Page has each part ready, laid out as ruff format does.
+## You can edit this file. Page has each part of a revision as text, in the layout of `ruff format`.
 <% page = Page(context, engines=config.get_main_option("databases")) %>\
 """${page.message}
 
