@@ -251,7 +251,7 @@ class TestWhatElseStands:
         database.execute(*WORLD, "CREATE SEQUENCE sq", "CREATE VIEW looking AS SELECT name FROM users")
         a = sa.Column("a", sa.Integer)
         refusals = [
-            Expect(lambda: create_table_if_missing("sq", a._copy()), ["sq was not created", "sequence"]),
+            Expect(lambda: create_table_if_missing("sq", a._copy()), ["Could not create table sq", "sequence"]),
             Expect(lambda: create_unique_constraint_if_missing("sq", "users", ["email"]), ["name sq is taken"]),
             Expect(lambda: create_unique_constraint_if_missing("teams_pkey", "users", ["email"]), ["public.teams"]),
             Expect(lambda: drop_table_if_exists("looking"), ["is a view, not a table"], UnknownTable),

@@ -89,7 +89,13 @@ def test_what_is_not_enforced_is_another_definition(database):
     database.execute(*LOOSE)
     check = 'create_check_constraint_if_missing("ck", "q", "(x > 0)", if_different="replace")'
     key = 'create_foreign_key_if_missing("fk", "q", "p", ["x"], ["id"], if_different="replace")'
-    different, unchecked = ["enforced is False, not True", "checks no row"], ["is NOT ENFORCED", "neither old nor new"]
+    different, unchecked = (
+        ["enforced is False, not True", "neither existing nor new rows"],
+        [
+            "is NOT ENFORCED",
+            "neither existing nor new rows",
+        ],
+    )
     alone = {"add": [*different, check, "Nothing was changed"], "tie": [*different, key, "Nothing was changed"]}
     rule, own = (sa.CheckConstraint("x > 0", name="ck") for _ in range(2))
     column = sa.Column("x", sa.Integer, own)

@@ -1,4 +1,4 @@
-"""Keeps a dropped column or table, and brings it back."""
+"""Keeps a dropped column or table, and restores it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def catalogue_of(migration: Migration) -> Catalogue:
 
 
 def on_catalogue(migration: Migration, action: Callable[[], T]) -> T:
-    """Read or write the table of archives, which others may have locked for a moment."""
+    """Read or write the table of archives, which other sessions may lock briefly."""
     return with_lock_retry(migration, "kept the table of archives", action)
 
 
@@ -58,7 +58,7 @@ def _open_record(migration: Migration, table: Name, column: str | None) -> Recor
 def _begin(
     migration: Migration, table: Table, column: str | None, describe: Callable[[Record], Definition], **changes: Any
 ) -> Record:
-    """Return the archive of a drop with its definition; what an interrupted run has noted stays."""
+    """Return the archive of a drop with its definition; what an interrupted run has recorded is kept."""
     name = table.name
     record = _open_record(migration, name, column)
     record = record or on_catalogue(migration, lambda: catalogue_of(migration).add(name, column))
@@ -70,7 +70,7 @@ def _begin(
 
 
 def _count(migration: Migration, count: Callable[[], int]) -> int:
-    """Count rows, however long it takes."""
+    """Count rows without a timeout."""
 
     def unbounded() -> int:
         with migration.database.unbounded():
@@ -83,13 +83,13 @@ def _count(migration: Migration, count: Callable[[], int]) -> int:
 
 
 def archive_column(migration: Migration, table: Table, column: str, explain: Explain) -> bool:
-    """Drop a column and keep its values; no write of the application is lost on the way."""
+    """Drop a column and keep its values; no write of the application is lost."""
     database, archives = migration.database, Archives.of(migration.database)
     column = table.columns[column].name
     what = f"column {table.name}.{column}"
     refuse_unarchivable(migration, table, column, what)
-    asked = f"Archiving {what}"
-    look_into(migration, table.name, lambda: database.triggers.check_triggers(asked, table.name, locks_table=True))
+    change = f"Archiving {what}"
+    look_into(migration, table.name, lambda: database.triggers.check_triggers(change, table.name, locks_table=True))
     key = key_for(migration, table, column)
     _check_subscribers(migration, table, column)
     if (dry_run := current_dry_run()) is not None:
@@ -121,7 +121,7 @@ def archive_column(migration: Migration, table: Table, column: str, explain: Exp
 
 
 def _refuse_undroppable(migration: Migration, table: Table, column: str, explain: Explain) -> None:
-    """Raise what the server would refuse the drop for, before anything is copied."""
+    """Raise the error with which the server would refuse the drop, before anything is copied."""
     try:
         look_into(migration, table.name, lambda: migration.database.dependents.check_droppable(table, column))
     except DBAPIError as error:
@@ -132,7 +132,7 @@ def _refuse_undroppable(migration: Migration, table: Table, column: str, explain
 
 
 def _check_subscribers(migration: Migration, table: Table, column: str) -> None:
-    """Raise UnsafeOperation where the tables that an archive takes would be published by themselves."""
+    """Raise UnsafeOperation if the tables of an archive would be published automatically."""
     written = call("drop_column_if_exists", table.name.name, column, schema=table.name.schema, archive=True)
     check_subscribers_of_state(migration, catalogue_of(migration), written)
     check_subscribers_of_state(migration, State.of(migration), written)
@@ -150,14 +150,14 @@ def _record_plan(dry_run: DryRun, database: Database, table: Table, column: str)
 
 
 def finish_archive(migration: Migration, table: Name, column: str | None) -> None:
-    """Note that a drop has finished whose run was stopped right after it."""
+    """Record a finished drop whose run was stopped right afterwards."""
     record = _open_record(migration, table, column)
     if record is not None:
         _change(migration, record, status=ARCHIVED)
 
 
 def abandon_archive(migration: Migration, table: Name, column: str) -> None:
-    """Stop following a column that is now dropped without being kept, or is not dropped after all."""
+    """Drop the triggers of an archive whose column is dropped without it, or is not dropped."""
     if not Archives.serves(migration.database):
         return
     record = _open_record(migration, table, column)
@@ -166,7 +166,7 @@ def abandon_archive(migration: Migration, table: Name, column: str) -> None:
 
 
 def discard(migration: Migration, record: Record) -> None:
-    """Drop an archive, and what follows the application for it."""
+    """Drop an archive and its triggers."""
     database = migration.database
     if record.status == COPYING and record.column is not None and find(migration, record.of) is not None:
         execute(migration, Archives.of(database).stop_following(record.of, record.archive))
@@ -188,27 +188,27 @@ def forget_progress(migration: Migration, record: Record) -> None:
 def refuse_unarchivable(migration: Migration, table: Table, column: str | None, what: str) -> None:
     flaw = look_into(migration, table.name, lambda: Archives.of(migration.database).archive_refusal(table, column))
     if flaw:
-        deed = "drop_table_if_exists" if column is None else "drop_column_if_exists"
+        helper = "drop_table_if_exists" if column is None else "drop_column_if_exists"
         arguments = [table.name.name, *([] if column is None else [column])]
         raise migration.database.unsupported(
             f"An archive of {what}",
             f"another kind of table: {flaw}",
-            "Copy what you want to keep, and drop it without an archive:",
-            call(deed, *arguments, schema=table.name.schema),
+            "Copy the data to keep, and drop it without an archive:",
+            call(helper, *arguments, schema=table.name.schema),
         )
 
 
 def _copy(migration: Migration, table: Table, column: str, record: Record, key: Key, done: list[str]) -> None:
-    """Follow the application first, then copy all rows; what follows is newer than what is copied."""
+    """Create the triggers first, then copy all rows; values from the triggers are newer than copied ones."""
     archives, archive = Archives.of(migration.database), record.archive
     followed = look_into(migration, table.name, lambda: archives.is_followed(table.name, archive))
     if not followed or find(migration, archive) is None:
-        # Writes since it stopped following would be missed: it begins anew.
+        # Without its triggers an archive has missed writes: start again.
         execute(migration, archives.stop_following(table.name, archive))
         execute(migration, archives.drop_archive(archive, {}))
         forget_progress(migration, record)
         execute(migration, archives.create_archive(table, column, key[1], archive))
-    done.append(f"created table {archive} and the triggers by which it follows the writes to {table.name}.{column}")
+    done.append(f"created table {archive} and the triggers that copy writes to {table.name}.{column}")
     execute(migration, archives.before_copy(find(migration, table.name) or table, column))
     index, columns = key
     update = archives.copy(table.name, index, columns, column, archive, RANGE)
@@ -228,7 +228,7 @@ def _run_batches(migration: Migration, record: Record, spec: BackfillSpec, verb:
         try:
             report = run().execute()
         except BackfillConflict:
-            # It was begun before the database was copied under another name. A value is copied but once.
+            # It began before the database was copied under another name. Each value is copied only once.
             forget_progress(migration, record)
             report = run().execute()
     log.info("%s: %d rows in %d batches (%.1f s)", spec.name, report.rows, report.batches, report.seconds)
@@ -239,7 +239,7 @@ def _name_of(record: Record, verb: str) -> str:
 
 
 def key_for(migration: Migration, table: Table, column: str) -> Key:
-    """Return the index and columns of a unique key of other columns, along which the values are kept."""
+    """Return the index and columns of a unique key of other columns, under which the values are kept."""
     for names in _unique(table):
         try:
             key = key_of(migration, table, names, (column,))
@@ -248,11 +248,10 @@ def key_for(migration: Migration, table: Table, column: str) -> Key:
         if not _moves_unseen(migration, table, names):
             return key
     raise UnsafeOperation(
-        f"The values of {table.name}.{column} cannot be kept: {table.name} has no unique key of other columns that are"
-        " NOT NULL.",
-        why="Each value is kept under the key of its row, so that it finds its row again. A key that a foreign key changes"
-        " ON UPDATE does not serve where the server tells nobody of that.",
-        remedy="Give the table such a key first, or drop the column without its values:",
+        f"Could not archive {table.name}.{column}: {table.name} has no unique key of other columns that are NOT NULL.",
+        why="Each value is archived under the key of its row. A key cannot be used if a foreign key changes it ON UPDATE"
+        " without firing triggers.",
+        remedy="Create such a key first, or drop the column without its values:",
         code=call(
             "create_primary_key_if_missing",
             f"{table.name.name}_pkey",
@@ -285,11 +284,11 @@ def _moves_unseen(migration: Migration, table: Table, names: Sequence[str]) -> b
 
 
 def bring_column_back(migration: Migration, table: Table, record: Record, done: list[str]) -> None:
-    """Add a column again and put its values back; constraints and NOT NULL are left to ``plans_to_complete``."""
+    """Add a column again and restore its values; ``plans_to_complete`` adds constraints and NOT NULL."""
     archives, definition, column = Archives.of(migration.database), dict(record.definition), record.column or ""
     missing = column not in table.columns
     if record.status == COPYING and not missing:
-        # It was never dropped: its values are where they were.
+        # The column was never dropped, so it still has its values.
         execute(migration, archives.stop_following(record.of, record.archive))
         return
     _change(migration, record, status=RESTORING)
@@ -301,7 +300,7 @@ def bring_column_back(migration: Migration, table: Table, record: Record, done: 
         execute(migration, archives.restore_default(table, column, definition))
     if not definition["computed"]:
         _put_back(migration, find(migration, record.of) or table, record, definition)
-        done.append("put its archived values back")
+        done.append("restored its archived values")
 
 
 def _put_back(migration: Migration, table: Table, record: Record, definition: dict[str, object]) -> None:
@@ -319,17 +318,15 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
     )
     _refuse_lost(migration, table, names, record)
     if archives.default_is_late(dict(definition)) and fill is not None:
-        late = Step(
-            restore_values("1 = 1"), f"gave {record} its default in rows that came meanwhile", (table.name,), scans=True
-        )
+        late = Step(restore_values("1 = 1"), f"set the default of {record} in new rows", (table.name,), scans=True)
         execute(migration, [late])
     gone = _count(migration, lambda: archives.count_gone(table.name, names, record.archive))
     if gone:
-        log.warning("%d of the archived values of %s have no row any more: it was deleted since", gone, record)
+        log.warning("could not restore %d archived values of %s: their rows have been deleted since", gone, record)
 
 
 def _refuse_lost(migration: Migration, table: Table, names: Sequence[str], record: Record) -> None:
-    """Raise BackfillIncomplete, and keep the archive, if triggers took values away that were put back."""
+    """Raise BackfillIncomplete, and keep the archive, if triggers removed restored values."""
     database = migration.database
     triggers = [] if current_dry_run() is not None else database.triggers.update_triggers(table.name)
     if not triggers:
@@ -339,9 +336,9 @@ def _refuse_lost(migration: Migration, table: Table, names: Sequence[str], recor
     if lost:
         forget_progress(migration, record)
         raise BackfillIncomplete(
-            f"{lost:,} rows of {table.name} have no {record.column} although their archived value was written.",
+            f"{lost:,} rows of {table.name} have no {record.column}, although their archived value was written.",
             remedy=CANCELLED.format(", ".join(triggers)),
-            state=f"The column is there, and {record.archive} keeps all values. Running again continues from there.",
+            state=f"The column exists, and {record.archive} keeps all values. Running again continues from there.",
         )
 
 
@@ -353,7 +350,7 @@ def plans_to_complete(migration: Migration, table: Table, record: Record, filled
 
 
 def written_restore(record: Record) -> str:
-    """Write out the call that brings an archive back."""
+    """Write the call that restores an archive."""
     if record.column is None:
         return call("restore_table", record.table, schema=record.schema)
     column = Code(f'sa.Column("{record.column}", ...)')
@@ -361,7 +358,7 @@ def written_restore(record: Record) -> str:
 
 
 def archive_table(migration: Migration, table: Table, explain: Explain) -> bool:
-    """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
+    """Rename a table into an archive: its names become free, and no foreign key ties it to other tables."""
     database, archives = migration.database, Archives.of(migration.database)
     refuse_unarchivable(migration, table, None, f"table {table.name}")
     written = call("drop_table_if_exists", table.name.name, schema=table.name.schema, archive=True)
@@ -385,7 +382,7 @@ def archive_table(migration: Migration, table: Table, explain: Explain) -> bool:
 
 
 def bring_table_back(migration: Migration, record: Record) -> None:
-    """Rename an archive into the table that it was; its foreign keys are left to the caller."""
+    """Rename an archive back into the table; the caller adds its foreign keys."""
     if find(migration, record.archive) is not None:
         execute(
             migration, Archives.of(migration.database).move_back(record.of, record.archive, dict(record.definition))

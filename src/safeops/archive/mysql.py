@@ -1,4 +1,4 @@
-"""Archives on MariaDB and MySQL, where each statement commits by itself."""
+"""Archives on MariaDB and MySQL, which commit each statement separately."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class LockedDrop(Step):
     """A step that drops a column and the triggers on it, while no other session can write to the table.
 
     Args:
-        locking: The statement that keeps the others out.
-        dropping: The triggers.
-        making: Makes them again, where the server refuses ``sql``.
+        locking: The statement that blocks other sessions.
+        dropping: The statements that drop the triggers.
+        making: The statements that create them again if the server refuses ``sql``.
     """
 
     locking: str = ""
@@ -123,7 +123,9 @@ class Archives(port.Archives):
         create = f"CREATE TABLE IF NOT EXISTS {self.quoted_table(archive)} ({', '.join(specs)}) ENGINE=InnoDB {charset}"
         yield Step(create, f"created {archive}", ())
         for event, sql in zip(EVENTS, self._following(table.name, column, key, archive), strict=True):
-            yield Step(sql, f"{archive} follows each {event} of {table.name}.{column}", (table.name,))
+            yield Step(
+                sql, f"created the trigger of {archive} for each {event} of {table.name}.{column}", (table.name,)
+            )
 
     def _bare(self, table: Table, column: str) -> str:
         clauses = definition_of(table, column).clauses
@@ -158,7 +160,7 @@ class Archives(port.Archives):
     def stop_following(self, table: Name, archive: Name) -> Plan:
         for event, trigger in self._triggers_of(archive):
             yield Step(
-                f"DROP TRIGGER IF EXISTS {trigger}", f"{archive} does not follow each {event} any more", (table,)
+                f"DROP TRIGGER IF EXISTS {trigger}", f"dropped the trigger of {archive} for each {event}", (table,)
             )
 
     def before_copy(self, table: Table, column: str) -> Plan:
@@ -201,14 +203,14 @@ class Archives(port.Archives):
             step = self._added_at(table.name, column, str(clauses), place, f"added {column} again")
             yield replace(step, effect=Effect(table.name, column))
             return
-        # Neither default nor ON UPDATE yet: no row that stands may get a value by them.
+        # Without default and ON UPDATE at first: existing rows must not get values from them.
         bare = clauses.with_(NULL="NULL", DEFAULT=None, ON_UPDATE=None)
         does = f"added column {table.name}.{column} again"
         step = self._added_at(table.name, column, str(bare), place, does)
         yield replace(step, effect=Effect(table.name, column))
 
     def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
-        """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
+        """Add a column at its former position; at the end if the server cannot, for example before a virtual column."""
         action = f"ADD COLUMN {self.quoted(column)} {definition}"
         here, last = (self.database.ddl.alter(name, action + where, does, instant=True) for where in (place, ""))
         return replace(here, alternatives=(*here.alternatives, last.sql, *last.alternatives)) if place else here
@@ -229,11 +231,11 @@ class Archives(port.Archives):
                         )
                     ]
                 )
-        # By now the indexes stand, which the keys would make themselves otherwise.
+        # The indexes exist by now; otherwise the keys would create their own.
         yield from self._restored_keys(self.database.table(table.name) or table, definition)
 
     def _restored_keys(self, table: Table, definition: Definition) -> Iterator[Plan]:
-        # What is kept of an archive says nothing of the database's own name; earlier releases did.
+        # A stored definition does not name the database; in earlier releases it did.
         former = definition.get("archive", [None, None])[1]
         for one in definition["keys"]:
             if one["referent"][0] == former:
@@ -243,7 +245,7 @@ class Archives(port.Archives):
                 yield self.database.ddl.add_constraint(table.name, _key_of(table.name, one), table, True)
 
     def default_is_late(self, definition: Definition) -> bool:
-        # NULL becomes NOT NULL online only where no default could take its place.
+        # NULL becomes NOT NULL online only if no default could replace it.
         default = definition["clauses"].get("DEFAULT") or "NULL"
         literal = re.fullmatch(r"'(?:[^'\\]|''|\\.)*'|-?[\d.]+|NULL", default, re.I | re.S)
         return bool(definition["required"] and (literal is None or "ON UPDATE" in definition["clauses"]))

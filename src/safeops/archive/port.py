@@ -1,4 +1,4 @@
-"""What keeping a dropped column or table asks of a database: how it is described, followed, dropped and made again."""
+"""What an archive needs of a database: describe a column or table, copy writes to it, drop it and create it again."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from safeops.naming import Name
 from safeops.plan_mode import current_dry_run
 
 Definition: TypeAlias = dict[str, Any]
-"""A definition as JSON has it, made and read by one database alone."""
+"""A definition as JSON, written and read by one database family."""
 
 
 class Archives(Port):
-    """The verbs of an archive that differ from database to database.
+    """The operations of an archive that differ between databases.
 
     The archive of a column is a table of the key and the column, under the names that they have in the table.
     """
@@ -34,20 +34,20 @@ class Archives(Port):
     asked = "Keeping what a drop would lose"
 
     def schema_of_new(self, schema: str | None) -> str | None:
-        """Return the schema of a table that would be created, spelled as ``table`` spells it."""
+        """Return the schema of a table that would be created, in the spelling of ``table``."""
         return schema
 
     def archive_refusal(self, table: Table, column: str | None) -> str | None:
-        """Say why a table, or a column of it, cannot be archived; None where it can."""
+        """Return why a table, or a column of it, cannot be archived; None if it can."""
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def describe_column(self, table: Table, column: str) -> Definition:
-        """Describe a column with all that is its own, so that it can be made again.
+        """Describe a column with all that belongs to it, for creating it again.
 
-        Three parts are the same everywhere: ``required`` (NOT NULL), ``computed`` (it has no values of its own), and
+        Three parts are the same everywhere: ``required`` (NOT NULL), ``computed`` (the server computes its values), and
         ``fill`` (the default as SQL, or None).
         """
 
@@ -57,11 +57,11 @@ class Archives(Port):
 
     @abstractmethod
     def create_archive(self, table: Table, column: str, key: Sequence[Column], archive: Name) -> Iterator[Step]:
-        """Plan the empty table of the key and the column, and the triggers that write to it what the application does."""
+        """Plan the empty table of the key and the column, and the triggers that copy the application's writes to it."""
 
     @abstractmethod
     def is_followed(self, table: Name, archive: Name) -> bool:
-        """Tell whether all of the triggers exist."""
+        """Return whether all triggers exist."""
 
     @abstractmethod
     def stop_following(self, table: Name, archive: Name) -> Iterator[Step]:
@@ -71,14 +71,14 @@ class Archives(Port):
     def drop_archived_column(
         self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Iterator[Step]:
-        """Plan to drop the column and the triggers, so that no write falls in between."""
+        """Plan to drop the column and the triggers together, so no write is missed."""
 
     def before_copy(self, table: Table, column: str) -> Iterator[Step]:
-        """Plan what has to go before the copy, because it changes the column behind the triggers' back."""
+        """Plan what must be dropped before the copy, because it changes the column without firing triggers."""
         return iter(())
 
     def copy(self, table: Name, index: str, key: Sequence[Column], column: str, archive: Name, condition: str) -> str:
-        """Return the INSERT of the rows that meet a condition; a row that is there already is the newer one."""
+        """Return the INSERT of the rows that meet a condition; an existing row is the newer one."""
         names = self.quoted(*(one.name for one in key), column)
         select = f"SELECT {names} FROM {self.quoted_table(table)} WHERE {condition}"
         return f"INSERT INTO {self.quoted_table(archive)} ({names}) {select} ON CONFLICT DO NOTHING"
@@ -86,7 +86,7 @@ class Archives(Port):
     def restore_values(
         self, table: Table, key: Sequence[str], column: str, archive: Name, default: str | None, condition: str
     ) -> str:
-        """Return the UPDATE that gives rows without a value the archived one, and rows that are not in it the default."""
+        """Return the UPDATE that fills rows without a value: with the archived value, else with the default."""
         own, value = self.quoted_table(table.name), self.quoted(column)
         kept = f"FROM {self.quoted_table(archive)} AS safeops_kept WHERE {self._matched(own, key)}"
         found, is_archived = f"(SELECT safeops_kept.{value} {kept})", f"EXISTS (SELECT 1 {kept})"
@@ -96,7 +96,7 @@ class Archives(Port):
         return f"UPDATE {own} SET {value} = {new}{assigned} WHERE {condition} AND {value} IS NULL{only}"
 
     def touched(self, table: Table, column: str) -> list[str]:
-        """Return the columns that an UPDATE changes by itself where it does not assign them."""
+        """Return the columns that an UPDATE changes automatically if it does not assign them."""
         return []
 
     def count_lost(self, table: Name, key: Sequence[str], column: str, archive: Name) -> int:
@@ -107,7 +107,7 @@ class Archives(Port):
         return int(self.scalar(f"SELECT count(*) FROM {own} WHERE {value} IS NULL AND {kept}"))
 
     def count_gone(self, table: Name, key: Sequence[str], archive: Name) -> int:
-        """Count the archived rows whose row is not in the table any more."""
+        """Count the archived values whose row is no longer in the table."""
         own = self.quoted_table(table)
         missing = f"NOT EXISTS (SELECT 1 FROM {own} WHERE {self._matched(own, key)})"
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(archive)} AS safeops_kept WHERE {missing}"))
@@ -118,27 +118,27 @@ class Archives(Port):
 
     @abstractmethod
     def restore_column(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
-        """Plan the column without a value in any row that stands; new rows have its default."""
+        """Plan the column without a value in existing rows; new rows have its default."""
 
     def default_is_late(self, definition: Definition) -> bool:
-        """Tell whether a column that was added again has its default only once it is complete."""
+        """Return whether a restored column has its default only once it is complete."""
         return False
 
     def restore_default(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
-        """Plan the default of new rows, where ``add_again`` could not give it."""
+        """Plan the default of new rows, if ``add_again`` could not give it."""
         return iter(())
 
     @abstractmethod
     def restore_constraints(
         self, table: Table, column: str, definition: Definition, *, filled: bool
     ) -> Iterator[Iterator[Step]]:
-        """Plan what is the column's own and still missing, a plan for each thing: rows may break one and not another.
+        """Plan each missing index and constraint of the column separately: rows may break one and not another.
 
         Args:
             table: The table, with the column.
             column: The column.
             definition: As it was described.
-            filled: Every row has a value, so that NOT NULL can stand.
+            filled: Every row has a value, so the column can be NOT NULL.
         """
 
     def finish_restore(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
@@ -146,14 +146,14 @@ class Archives(Port):
         return iter(())
 
     def drop_archive(self, archive: Name, definition: Definition) -> Iterator[Step]:
-        """Plan to drop an archive with all that is kept beside it."""
+        """Plan to drop an archive with all that belongs to it."""
         yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(archive)}", f"dropped archive {archive}", (archive,))
 
     # Tables -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def describe_table(self, table: Table, archive: Name) -> Definition:
-        """Describe what a table loses on its way into the archive."""
+        """Describe what a table loses when it is archived."""
 
     @abstractmethod
     def move_to_archive(self, table: Table, archive: Name, definition: Definition) -> Iterator[Step]:
@@ -161,21 +161,21 @@ class Archives(Port):
 
     @abstractmethod
     def move_back(self, name: Name, archive: Name, definition: Definition) -> Iterator[Step]:
-        """Plan to rename an archive into the table that it was."""
+        """Plan to rename an archive back into the table."""
 
     @abstractmethod
     def restore_keys(self, table: Table, definition: Definition) -> Iterator[Iterator[Step]]:
-        """Plan what is still missing of its foreign keys and names, a plan for each thing."""
+        """Plan each missing foreign key and name separately."""
 
 
 TABLE = "safeops_archives"
 COPYING, ARCHIVED, RESTORING, RESTORED = "copying", "archived", "restoring", "restored"
-"""On its way into the archive, in it, on its way back, back but for the archive itself."""
+"""Being archived, archived, being restored, restored but with the archive not dropped yet."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """An archive: of what, where, and how far it has come."""
+    """An archive: its origin, its table, and its state."""
 
     number: int
     schema: str | None
@@ -192,7 +192,7 @@ class Record:
 
     @property
     def archive(self) -> Name:
-        """The table that it is in, beside the one that it was part of."""
+        """The table of the archive, in the schema of the original table."""
         return Name(f"safeops_archive_{self.number}", self.schema)
 
     def __str__(self) -> str:
@@ -204,7 +204,7 @@ class Catalogue(StateTable):
 
     Args:
         database: The session that reads and writes them.
-        schema: The schema of the table of archives; None is the default one.
+        schema: The schema of the table of archives; None is the default schema.
     """
 
     def __init__(self, database: Database, schema: str | None) -> None:
@@ -237,7 +237,7 @@ class Catalogue(StateTable):
         ]
 
     def _schema_of(self, number: int, kept: str | None) -> str | None:
-        """Return the schema of an archive; one that was kept by name may be that of the database before it was copied."""
+        """Return the schema of an archive; a stored name may be that of the database before it was copied."""
         home = self.database.home
         if home is None or kept == home:
             return kept
@@ -245,13 +245,13 @@ class Catalogue(StateTable):
         return home if here else kept
 
     def latest(self, table: Name, column: str | None, *, open_: bool = False) -> Record | None:
-        """Return the newest archive of a column or a table; with ``open_`` one whose drop has not finished."""
+        """Return the newest archive of a column or a table; with ``open_`` an archive whose drop has not finished."""
         found = [record for record in self.records() if (record.of, record.column) == (table, column)]
         found = [one for one in found if one.status == COPYING] if open_ else found
         return found[-1] if found else None
 
     def add(self, table: Name, column: str | None) -> Record:
-        """Make an archive known under the next free number."""
+        """Record an archive under the next free number."""
         self.create()
         number = max((record.number for record in self.records()), default=0) + 1
         while self.database.table(Record(number, table.schema, "", None, "", {}, 0, 0.0).archive) is not None:
@@ -267,7 +267,9 @@ class Catalogue(StateTable):
         self.execute(sa.insert(self.table).values({**values, **rest}))
         found = self.latest(table, column, open_=True)
         if found is None:
-            raise RuntimeError("an archive that was just made known is not: this is a defect of safeops")
+            raise RuntimeError(
+                "internal error: an archive that was just recorded cannot be found; please report this bug"
+            )
         return found
 
     def change(self, record: Record, **changes: Any) -> None:
@@ -278,7 +280,7 @@ class Catalogue(StateTable):
         self.execute(sa.update(self.table).where(self.table.c.number == record.number).values(changes))
 
     def remove(self, record: Record) -> None:
-        """Forget an archive, and with the last one the table itself."""
+        """Delete the record of an archive, and with the last record the table."""
         if current_dry_run() is not None:
             return
         self.execute(sa.delete(self.table).where(self.table.c.number == record.number))

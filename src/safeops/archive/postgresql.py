@@ -1,4 +1,4 @@
-"""Archives on PostgreSQL: each change of the catalogue is one transaction, so that a stop leaves all of it or nothing."""
+"""Archives on PostgreSQL: each change of the catalogue is one transaction, complete or rolled back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = :id AND a.attname = :column
 """
-# What stands in the schema under a name of its own, but for the table itself.
+# Objects of the table that have their own names in the schema.
 PARTS = """
 SELECT 'INDEX', r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = :id
 UNION ALL SELECT 'SEQUENCE', s.relname FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S'
@@ -68,7 +68,7 @@ class Archives(port.Archives):
         if table.kind != "table":
             return f"it is a {table.kind}"
         if self.scalar("SELECT 1 FROM pg_inherits WHERE :id IN (inhrelid, inhparent) LIMIT 1", id=table.id):
-            return "it inherits from another table, or another one from it, as a partition does"
+            return "it inherits from another table or has children, as partitions do"
         if column is not None:
             self.database.refuse_hidden_rows([table.name])
         return None
@@ -118,7 +118,7 @@ class Archives(port.Archives):
         function, trigger = self._follower(archive), self.quoted(archive.name)
         yield Step(
             f"CREATE TABLE {quoted} AS SELECT {self.quoted(*keys, column)} FROM {own} WITH NO DATA",
-            f"created {archive}, which follows the writes to {table.name}.{column}",
+            f"created {archive} with triggers that copy writes to {table.name}.{column}",
             (table.name,),
             lock=SHARE_ROW_EXCLUSIVE,
             then=(
@@ -126,7 +126,7 @@ class Archives(port.Archives):
                 self._following(function, keys, column, quoted),
                 f"CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {own}"
                 f" FOR EACH ROW EXECUTE FUNCTION {function}()",
-                # Also for what replication writes.
+                # Also for writes of replication.
                 f"ALTER TABLE {own} ENABLE ALWAYS TRIGGER {trigger}",
             ),
         )
@@ -135,7 +135,7 @@ class Archives(port.Archives):
         quoted, value = [self.quoted(key) for key in keys], self.quoted(column)
         old, new = (", ".join(f"{row}.{one}" for one in quoted) for row in ("OLD", "NEW"))
         matched = " AND ".join(f"kept.{one} OPERATOR(pg_catalog.=) OLD.{one}" for one in quoted)
-        # The application needs no right on the archive.
+        # The application needs no privileges on the archive.
         return f"""CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 {SAFE_PATH} AS $safeops$
 #variable_conflict use_column
@@ -162,7 +162,7 @@ END $safeops$"""
 
     def stop_following(self, table: Name, archive: Name) -> Plan:
         drop, *then = self._stop_following_sqls(table, archive)
-        yield Step(drop, f"{archive} does not follow {table} any more", (table,), tuple(then))
+        yield Step(drop, f"dropped the triggers of {archive} on {table}", (table,), tuple(then))
 
     def _stop_following_sqls(self, table: Name, archive: Name) -> list[str]:
         trigger = f"DROP TRIGGER IF EXISTS {self.quoted(archive.name)} ON {self.quoted_table(table)}"
@@ -184,7 +184,7 @@ END $safeops$"""
     def _keep_sequence(self, kept: Name, schema: str, name: str, options: str, *, is_identity: bool) -> Iterator[str]:
         sequence = self.quoted_table(Name(name, schema))
         if is_identity:
-            # It cannot leave its column: another one keeps its counter.
+            # It cannot be detached from its column: another sequence keeps its value.
             yield f"CREATE SEQUENCE {self.quoted_table(kept)} {options}"
             yield f"SELECT setval({self.literal(self.quoted_table(kept))}, last_value, is_called) FROM {sequence}"
             return
@@ -198,7 +198,7 @@ END $safeops$"""
             kind = {"s": "STORED", "v": "VIRTUAL"}[definition["generated"]]
             spec += f" GENERATED ALWAYS AS ({definition['default']}) {kind}"
         else:
-            # Else a domain would give its default to the rows, and they would count as restored.
+            # Otherwise existing rows would get the default of a domain, and count as restored.
             spec += " DEFAULT NULL"
         then = []
         if not definition["generated"]:
@@ -237,7 +237,7 @@ END $safeops$"""
     def _restored_not_null(
         self, table: Table, column: str, name: str, rules: str, valid: bool, *, filled: bool
     ) -> Plan:
-        """Plan NOT NULL by its name and rules; who restores the column validates it where it was valid."""
+        """Plan NOT NULL with its name and options; the restore of the column validates it if it was valid."""
         if not_null_of(table, column) is None and (filled or not valid):
             rules = rules.removesuffix(" NOT VALID") + " NOT VALID"
             add = f"ADD CONSTRAINT {self.quoted(name)} NOT NULL {self.quoted(column)}{rules}"

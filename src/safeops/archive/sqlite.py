@@ -1,4 +1,4 @@
-"""Archives on SQLite: definitions are kept as the text that SQLite keeps of them."""
+"""Archives on SQLite: definitions are kept as SQLite stores them, as text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Archives(port.Archives):
     def archive_refusal(self, table: Table, column: str | None) -> str | None:
         if table.kind != "table":
             return f"it is a {table.kind}"
-        return "it stands in another file than the main one" if table.name.schema else None
+        return "it is in another file than the main one" if table.name.schema else None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Archives(port.Archives):
         create = f"CREATE TABLE {self.quoted_table(archive)} ({', '.join(specs)})"
         following = self._following(table.name, column, [one.name for one in key], archive)
         yield Step(
-            create, f"created {archive}, which follows the writes to {table.name}.{column}", (), tuple(following)
+            create, f"created {archive} with triggers that copy writes to {table.name}.{column}", (), tuple(following)
         )
 
     def _following(self, table: Name, column: str, key: Sequence[str], archive: Name) -> list[str]:
@@ -85,7 +85,7 @@ class Archives(port.Archives):
             for row in ("OLD", "NEW")
         )
         values = ", ".join(f"NEW.{one}" for one in (*names, self.quoted(column)))
-        # Not an upsert: a REPLACE of the application would turn it into another thing.
+        # Not an upsert: a REPLACE of the application would change its conflict handling.
         insert = f"{new}; INSERT INTO {kept} ({', '.join(names)}, {self.quoted(column)}) VALUES ({values})"
         heads = [f"CREATE TRIGGER {one} AFTER {event.upper()} ON {own}" for event, one in self._triggers_of(archive)]
         bodies = (insert, f"{old}; {insert}", old)
@@ -102,7 +102,7 @@ class Archives(port.Archives):
 
     def stop_following(self, table: Name, archive: Name) -> Plan:
         drop, *then = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
-        yield Step(drop, f"{archive} does not follow {table} any more", (table,), tuple(then))
+        yield Step(drop, f"dropped the triggers of {archive} on {table}", (table,), tuple(then))
 
     def drop_archived_column(
         self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
@@ -137,7 +137,7 @@ class Archives(port.Archives):
                 yield iter([Step(sql, f"built index {name} on {table.name} again", (table.name,), scans=True)])
 
     def _placing(self, definition: Definition, filled: bool) -> rebuild.Edit:
-        """Give a column its text again, at its place, and the constraints of its own."""
+        """Restore the text of a column at its position, with its constraints."""
 
         def edit(sql: str) -> str:
             if any(folded(column.name) == folded(definition["name"]) for column in parse(sql).columns):

@@ -30,7 +30,7 @@ from safeops.schema.refusals import keep_or_raise
 from safeops.schema.types import refuse_domain
 
 ROUNDS = 4
-"""How often rows are filled that came without a value, where nothing in the database can fill them."""
+"""How often new rows without a value are filled, if the database cannot fill them."""
 
 
 @composite(
@@ -53,53 +53,53 @@ def add_required_column(
 ) -> BackfillReport:
     """The table has the column, each row has a value in it, and it is NOT NULL.
 
-    Rows that the old application inserts without the column meanwhile do not break: they get the server default, or the
-    value of ``populate`` by a trigger that the database keeps until the column is NOT NULL.
+    While it runs, the old application can insert rows without the column: they get the server default, or the value of
+    ``populate`` from a trigger that is kept until the column is NOT NULL.
 
-    Steps: checks all arguments; adds the column, nullable and empty, then its server default; without one, has new rows
-    filled by a trigger; fills the existing rows as ``backfill`` does; builds the index, the constraints and the foreign
-    keys of the column by the online helpers; proves and sets NOT NULL; drops the trigger.
+    Steps: checks all arguments; adds the column, nullable and empty, then its server default; without one, creates a
+    trigger that fills new rows; fills existing rows as ``backfill`` does; builds the index, constraints and foreign keys of
+    the column with the online helpers; checks all rows and sets NOT NULL; drops the trigger.
 
     Args:
         table_name: The table.
         column: The column as in ``add_column_if_missing``, with its index, unique constraint and foreign keys. It becomes
-            NOT NULL whatever its ``nullable`` says. A server default is for new rows, ``populate`` for those that stand.
+            NOT NULL, also with ``nullable=True``. ``populate`` fills existing rows; a server default fills new ones.
         populate: What the column becomes: a SQLAlchemy expression, ``sa.text("...")``, a plain value, or a function as for
-            ``backfill`` (rows to mappings). An existing value is never overwritten.
-        where: The rows that ``populate`` is for; the others get the server default. None: all.
+            ``backfill`` (rows to mappings). Existing values are never overwritten.
+        where: The rows that ``populate`` fills; the others get the server default. None: all rows.
         schema: The schema of the table.
-        keep_filled: The trigger stays, so that an old application goes on inserting without the column. A later call with
-            False, or ``drop_column_if_exists``, takes it away.
+        keep_filled: Keep the trigger, so an old application can still insert rows without the column. A later call with
+            False, or ``drop_column_if_exists``, drops the trigger.
         **backfill_options: ``name``, ``key``, ``batch_size``, ``target_seconds``, ``pause``, ``throttles``, ``executor``,
             ``connect`` and ``progress`` as for ``backfill``.
 
     Returns:
-        What the backfill did in this call; 0 rows where all was done before.
+        What the backfill did in this call; 0 rows if everything was complete.
 
     Raises:
-        InvalidArgument, UnknownTable, UnknownColumn: Something is wrong with the arguments; nothing was touched.
+        InvalidArgument, UnknownTable, UnknownColumn: An argument is wrong; nothing was changed.
         DefinitionMismatch: The column exists with another type, default or collation.
-        UnsafeOperation: The table has no key to walk along, the server would rewrite it for the column's domain, or
-            subscribers of logical replication would stop over the column; nothing was touched.
+        UnsafeOperation: The table has no usable key, the server would rewrite it for the column's domain, or subscribers of
+            logical replication would stop; nothing was changed.
         UnsupportedOnDatabase: ``keep_filled`` without a server default on SQLite.
-        BackfillIncomplete: ``populate`` came out NULL for rows. The column exists, nullable, and new rows are filled on.
-        ViolatingRows: Rows stay without a value that ``where`` leaves out, or that the application goes on writing while
-            a function fills.
+        BackfillIncomplete: ``populate`` is NULL for some rows. The column exists, nullable, and new rows are still filled.
+        ViolatingRows: Rows have no value, because ``where`` excludes them, or because the application keeps writing such
+            rows while a function fills the column.
         DuplicateRows, OrphanedRows: The values break the unique constraint or the foreign key of the column.
         BackfillStopped, BackfillConflict, BackfillFunctionFailed: See ``backfill``.
-        LockNotAcquired: The table stayed locked for the whole retry budget; finished work stays.
+        LockNotAcquired: The table stayed locked for the whole retry budget; finished work is kept.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE for moments, SHARE ROW EXCLUSIVE for the trigger, SHARE UPDATE EXCLUSIVE for the
-    proof; MariaDB and MySQL ALGORITHM=INSTANT for the column, INPLACE, LOCK=NONE for NOT NULL; SQLite the file, for a
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, SHARE ROW EXCLUSIVE for the trigger, SHARE UPDATE EXCLUSIVE for the
+    check; MariaDB and MySQL ALGORITHM=INSTANT for the column, INPLACE, LOCK=NONE for NOT NULL; SQLite the file, for a
     rebuild of the table. The backfill locks the rows of a batch.
 
-    Without a server default an old application that omits the column is refused from the moment that it is NOT NULL. Where
-    a function populates, PostgreSQL 14 to 17 refuse it from the check on that proves it, which is a scan earlier.
+    Without a server default, inserts that omit the column fail once it is NOT NULL. If a function populates the column,
+    PostgreSQL 14 to 17 reject them one scan earlier, once the check exists.
 
-    Running it again: goes on where it stopped; finished, there is nothing to do.
+    Running it again: continues after an interruption; else does nothing.
 
-    Offline: PostgreSQL renders all of it, guarded, with one UPDATE. A function, and MariaDB, MySQL and SQLite, where NOT
-    NULL wants the live table, are ``OnlineOnly``.
+    Offline: PostgreSQL renders all steps, guarded, with one UPDATE. ``OnlineOnly`` with a function, and on MariaDB, MySQL
+    and SQLite, which need the whole definition of the column for NOT NULL.
 
     Example:
         add_required_column(
@@ -121,20 +121,20 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
     if not isinstance(column, sa.Column) or column.primary_key:
         raise InvalidArgument(
             f"The column is {column!r}, not a sa.Column outside the primary key.",
-            remedy="A new key is made by create_primary_key_if_missing(). A required column is added so:",
+            remedy="To create a primary key, use create_primary_key_if_missing(). To add a required column, write:",
             code=arguments.corrected(),
         )
     check_names(arguments.migration, arguments.corrected(), column_name=column.name)
     if column.computed is not None or column.identity is not None:
         raise InvalidArgument(
-            f"Column {column.name} is computed by the server: it has values of its own, which nothing can populate.",
-            remedy="Add it by:",
+            f"Column {column.name} is computed by the server, so populate cannot fill it.",
+            remedy="Add it with:",
             code=call("add_column_if_missing", arguments.table_name, column_code(column), schema=arguments.schema),
         )
 
 
 def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column[Any]:
-    """Return the column in a table of its own, with all that belongs to it."""
+    """Return the column in a separate table, with all that belongs to it."""
     alone = _alone(arguments.migration, arguments.name, _sqlalchemy.copied(column))
     columns.part_checks(alone, alone.columns[column.name])
     settle_names(arguments.migration, alone, arguments.corrected())
@@ -152,10 +152,10 @@ class _Required:
 
     Args:
         arguments: Its arguments.
-        column: The column, nullable, in a table of its own.
+        column: The column, nullable, in a separate table.
         populating: What it is populated with.
-        keep_filled: The trigger stays.
-        done: What was finished, for messages.
+        keep_filled: The trigger is kept.
+        done: The completed steps, for messages.
     """
 
     arguments: RequiredArguments
@@ -190,7 +190,7 @@ class _Required:
 
     @property
     def by_trigger(self) -> bool:
-        """New rows can be, and have to be, filled by a trigger."""
+        """A trigger can and must fill new rows."""
         return self.default is None and not self.populating.is_function
 
     def execute(self) -> BackfillReport:
@@ -205,9 +205,9 @@ class _Required:
             columns.add_companions(self.migration, self.column.table, self.name, None, "raise")
             report = self._enforced(report)
             if not (self.by_trigger and self.keep_filled):
-                self._do("new rows are not filled any more", self._stop_filling())
+                self._do("new rows are no longer filled", self._stop_filling())
         if is_finished:
-            skipped(f"column {self.shown}", "it is there and NOT NULL")
+            skipped(f"column {self.shown}", "it exists and is NOT NULL")
         return report
 
     def render(self) -> BackfillReport:
@@ -225,7 +225,7 @@ class _Required:
     # Before anything is touched ---------------------------------------------------------------------------------
 
     def check_support(self) -> None:
-        """Raise what this database, or nobody, can do."""
+        """Raise the errors of what this database does not support."""
         database = self.database
         database.safety.check_column_support(self.column)
         check_types(self.migration, [self.column])
@@ -239,13 +239,13 @@ class _Required:
             sa.Column(self.column_name, self.column.type)
         ):
             raise self.migration.online_only(
-                f"Column {self.shown}", "Only the live database tells what its type checks."
+                f"Column {self.shown}", "What its type checks is only known to the live database."
             )
 
     def _check_fills(self) -> None:
         if self.populating.is_function:
             raise InvalidArgument(
-                f"keep_filled=True was asked for {self.shown}, but the database cannot call a function of Python.",
+                f"keep_filled=True does not work for {self.shown}: the database cannot call a Python function.",
                 remedy="Give the column a server default, or populate it by SQL:",
                 code=self.arguments.corrected(keep_filled=True),
             )
@@ -253,7 +253,7 @@ class _Required:
             raise self.database.unsupported(
                 "keep_filled=True without a server default",
                 "triggers that fill a row before NOT NULL is checked",
-                "Give the column a server default, which keeps new rows filled for good.",
+                "Give the column a server default, which always fills new rows.",
             )
 
     def _online_only(self) -> OnlineOnly:
@@ -284,8 +284,8 @@ class _Required:
             check_subscribers_of_state(self.migration, State.of(self.migration), code)
         fills = current is None or current.nullable or self.keep_filled
         if fills and self.by_trigger and (current is None or current.nullable or self._lacks_triggers()):
-            asked = f"add_required_column() of {self.shown} without a server default"
-            self.database.triggers.check_triggers(asked, table.name, locks_table=False)
+            change = f"add_required_column() of {self.shown} without a server default"
+            self.database.triggers.check_triggers(change, table.name, locks_table=False)
         if current is None:
             self.done.extend(prepare(self.migration, [self.column]))
         if fills:
@@ -311,7 +311,7 @@ class _Required:
         yield from first
         is_transactional = self.migration.context.impl.transactional_ddl
         if bare.server_default is not None or (self.default is not None and is_transactional):
-            # From now on the default of the type counts again, or that of the column.
+            # Afterwards the default of the type applies again, or that of the column.
             yield replace(last, then=(*last.then, *(step.sql for step in self._defaulted(table))))
             return
         yield last
@@ -322,7 +322,7 @@ class _Required:
         checks = [check for check in self.column.constraints if isinstance(check, sa.CheckConstraint)]
         kept = [] if self.database.abilities.validates_constraints_later else map(_sqlalchemy.copied, checks)
         type_ = _sqlalchemy.copied(self.column).type
-        # Else a domain would give its default to the rows, and they would count as filled.
+        # Otherwise existing rows would get the default of a domain, and count as filled.
         null = sa.text("NULL") if table is not None and self._has_default_of_type() else None
         bare: sa.Column[Any] = sa.Column(
             self.column.name, type_, *kept, server_default=null, comment=self.column.comment
@@ -353,13 +353,13 @@ class _Required:
                 report = _both(report, self.populating.fill_others(self._look(), self.default))
         except BackfillIncomplete as error:
             error.remedy = (
-                f"The column is to be NOT NULL: give each row a value, as sa.func.coalesce(...) does.\n{error.remedy}"
+                f"The column must become NOT NULL: give each row a value, for example with coalesce().\n{error.remedy}"
             )
             raise
         return report
 
     def _enforced(self, report: BackfillReport) -> BackfillReport:
-        """Set NOT NULL; where rows came without a value and nothing in the database fills them, fill again first."""
+        """Set NOT NULL; first fill new rows without a value again, if the database cannot fill them."""
         for rounds_left in reversed(range(ROUNDS)):
             try:
                 enforce_not_null(self.name.name, self.column_name, schema=self.name.schema)
@@ -376,10 +376,10 @@ class _Required:
 
     def _explained(self, error: ViolatingRows) -> SafeOpsError:
         if self.populating.where is not None and self.default is None:
-            error.why = "where= leaves them out, and there is no server default to give them."
+            error.why = "where= excludes these rows, and there is no server default for them."
         elif not self.by_trigger:
             error.why = (
-                f"The application goes on writing such rows, through {ROUNDS} rounds, and a function fills them later."
+                f"The application kept writing such rows during {ROUNDS} rounds; a function fills them only afterwards."
             )
             error.remedy = f"Give the column a server default, or populate it by SQL, and run again. {error.remedy}"
         return error

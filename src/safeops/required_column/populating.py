@@ -40,7 +40,8 @@ class RequiredArguments(Arguments):
         super().__init__(migration, table_name, schema)
         plain = isinstance(column, sa.Column) and isinstance(column.name, str)
         self.name = Name(table_name, schema)
-        self.column = column_code(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
+        name = column if isinstance(column, str) and column else f"column of {table_name}"
+        self.column = column_code(column) if plain else call("sa.Column", name, Code("sa.Text"), nullable=False)
 
     def corrected(self, values: str | None = None, **keywords: Any) -> str:
         populate = Code("..." if values == "{...}" else values or self.sql)
@@ -55,11 +56,11 @@ class RequiredArguments(Arguments):
                 "populate is still the three dots of autogenerate: only you know which value existing rows should get."
             )
         elif populate is None:
-            wrong = "populate is None, but the column is to be NOT NULL: each row needs a value."
+            wrong = "populate is None, but the column must become NOT NULL: each row needs a value."
         elif isinstance(populate, Mapping) and set(populate) == {column.name} and not isinstance(column.type, sa.JSON):
-            wrong = f"populate is a mapping, but there is one column: give what {column.name} becomes."
+            wrong = f"populate is a mapping, but there is one column: pass only the value of {column.name}."
         elif is_function(populate) and (Function.of(populate).writes or (column.name,)) != (column.name,):
-            wrong = f"The function of populate writes {Function.of(populate).writes}, not {column.name} alone."
+            wrong = f"The function of populate writes {Function.of(populate).writes}, not only {column.name}."
         if wrong:
             error = self.invalid(wrong)
             error.in_any_case = True
@@ -72,10 +73,10 @@ class Populating:
 
     Args:
         arguments: The arguments of the call.
-        column: The column as it is to be in the end.
+        column: The column in its final form.
         populate: A SQL expression, a plain value or a function.
-        where: The rows that it is for; None is all.
-        limits: How fast it may run.
+        where: The rows that it fills; None is all.
+        limits: How fast it can run.
         label: The name of the backfill.
         options: The other options of a backfill.
     """
@@ -125,14 +126,14 @@ class Populating:
 
     @property
     def unfilled(self) -> Any:
-        """The condition of the rows that it is for and that have no value yet."""
+        """The condition of the rows to fill that have no value yet."""
         empty = sa.column(self.column_name).is_(None)
         return empty if self.where is None else sa.and_(empty, self._condition)
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
     def check(self, table: Table) -> None:
-        """Raise what a backfill would raise before it begins, though the column may not exist yet."""
+        """Raise what a backfill would raise before it begins; the column need not exist yet."""
         key_of(self.migration, table, self.options["key"], (self.column_name,))
         if self.is_function:
             Batches.of(self.migration.database).check_writes_values()
@@ -154,10 +155,10 @@ class Populating:
             if database.errors.kind_of(error) not in OF_STATEMENT:
                 raise
             raise InvalidArgument(
-                f"{database.describe()} refuses populate or where of {self.name}.{own}: {error.orig}\n"
-                f"It was asked for: {query}",
-                why="Name columns plainly or by their table: a new row stands in no schema.",
-                remedy="Mend the expression:",
+                f"{database.describe()} rejects populate= or where= of {self.name}.{own}: {error.orig}\n"
+                f"The query was: {query}",
+                why="Columns must be named without a schema, alone or with their table: a trigger evaluates the expression.",
+                remedy="Correct the expression:",
                 code=self.arguments.corrected("{...}"),
             ) from error
 
@@ -198,7 +199,7 @@ class Populating:
     # Old rows ---------------------------------------------------------------------------------------------------
 
     def fill(self, table: Table) -> BackfillReport:
-        """Fill the rows that it is for."""
+        """Fill the selected rows."""
         values: Any = self.populate if self.is_function else {self.column_name: self._as_element()}
         spec = spec_for(
             self.migration, table, self.name, values, self.unfilled, self.options["key"], self.label, keeps_values=True
@@ -206,7 +207,7 @@ class Populating:
         return self._run(self._of_column(spec))
 
     def fill_others(self, table: Table, default: str) -> BackfillReport:
-        """Fill the rows that it is not for with the server default."""
+        """Fill all other rows with the server default."""
         values: dict[str, Any] = {self.column_name: sa.literal_column(default)}
         label = fitting(f"{self.label} default", max_bytes=LONGEST_NAME)
         return self._run(spec_for(self.migration, table, self.name, values, None, self.options["key"], label))
@@ -221,7 +222,7 @@ class Populating:
         return execute(self.migration, spec, self.limits, progress, executor, connect)
 
     def render(self, default: str | None) -> None:
-        """Render all of it as UPDATEs that find nothing to do the second time."""
+        """Render everything as UPDATEs that change nothing the second time."""
         own, database = self.column_name, self.migration.database
         expressions = Expressions(database, self.name, {})
         value = expressions.own(self._as_element())
@@ -244,7 +245,7 @@ def is_function(populate: Any) -> bool:
 
 
 def _read_by(sql: str, columns: Iterable[str], alias: str) -> tuple[str, ...]:
-    """Return the columns whose names stand in a query; all of them where it takes the row as a whole."""
+    """Return the columns that a query names; all columns if it uses the whole row."""
     found = [(sqltext.unquoted(text).casefold(), text) for kind, text in sqltext.tokens(sql)]
     named = {name for name, _ in found}
     for (name, _), (_, behind), (before, _) in zip(found, [*found[1:], ("", "")], [("", ""), *found], strict=False):

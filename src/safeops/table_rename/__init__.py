@@ -1,4 +1,4 @@
-"""A table that gets another name over two deploys, and is read and written under both in between."""
+"""The rename of a table over two deploys; in between, both names can be read and written."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from safeops.table_rename.port import RenamedTable, TableRenames
 @arguments_checked()
 @dataclass(frozen=True)
 class TableRename(PhasedChange):
-    """A table is renamed, and its old name stays readable and writable until every application knows the new one.
+    """A rename of a table without stopping the application.
 
-    ``expand()`` and ``contract()`` belong in revisions of two deploys, ``undo_contract()`` and ``undo_expand()`` in their
-    ``downgrade()``. Under the old name stands an updatable view with the rights of the table. Foreign keys, sequences,
-    triggers, policies, indexes and constraints stay with the table, under the names that they have.
+    Call ``expand()`` and ``contract()`` in revisions of two deploys, and ``undo_expand()`` and ``undo_contract()`` in their
+    ``downgrade()``. In between, the old name is an updatable view with the privileges of the table. Foreign keys, sequences,
+    triggers, policies, indexes and constraints stay on the table and keep their names.
 
-    What no view does: TRUNCATE, COPY FROM, ``ON CONFLICT ON CONSTRAINT``, columns of the system such as ``ctid``, and before
-    PostgreSQL 17 MERGE. Columns that are added while the view stands are not in it.
+    A view does not support TRUNCATE, COPY FROM, ``ON CONFLICT ON CONSTRAINT``, system columns such as ``ctid``, and before
+    PostgreSQL 17 MERGE. It does not have columns that are added after ``expand()``.
 
     Args:
-        old_name: The table's name before.
-        new_name: The table's name afterwards.
+        old_name: The present name of the table.
+        new_name: The new name of the table.
         schema: The schema of the table.
 
     Example:
@@ -49,30 +49,30 @@ class TableRename(PhasedChange):
     _: KW_ONLY
     schema: str | None = None
 
-    @composite(Said("gives {0} the name {1}; the old name goes on working", f"{BRIEF_LOCK}.", "1 of 2, expand."))
+    @composite(Said("renames {0} to {1}; the old name keeps working", f"{BRIEF_LOCK}.", "1 of 2, expand."))
     def expand(self) -> bool:
-        """The table has its new name, and is read and written under both.
+        """The table has its new name, and both names can be read and written.
 
-        Steps: inspects both names; renames the table and puts a view under the old name, in one transaction. MariaDB and
-        MySQL: makes an empty table under the new name and a view on it, gives the rights on the old name to the new one
-        too, and then swaps all names in one atomic statement.
+        Steps: inspects both names; renames the table and creates a view with the old name, in one transaction. MariaDB and
+        MySQL: creates an empty table with the new name and a view on it, grants the privileges of the old name on the new
+        one, and then exchanges all names in one atomic statement.
 
         Returns:
-            True if it changed the database, False if the table was renamed already.
+            True if it changed the database, False if the table already was renamed.
 
         Raises:
-            UnknownTable: There is a table of neither name.
-            DefinitionMismatch: Both names are taken, or the old one by a view of another kind.
-            UnsupportedOnDatabase: A view cannot stand for this table here.
-            UnsafeOperation: MariaDB and MySQL: the account may not see or give rights. PostgreSQL: subscribers of logical
-                replication would stop over the new name.
+            UnknownTable: No table has either name.
+            DefinitionMismatch: Both names are taken by tables, or the old name is another view.
+            UnsupportedOnDatabase: A view cannot replace this table on this server.
+            UnsafeOperation: MariaDB and MySQL: the account cannot read or grant privileges. PostgreSQL: subscribers of
+                logical replication would stop.
             LockNotAcquired: The table stayed locked for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE on the table, MariaDB and MySQL its exclusive metadata lock, briefly.
 
-        Running it again: goes on where it was stopped.
+        Running it again: continues after an interruption; else does nothing.
 
-        Offline: PostgreSQL, a block that looks before it acts; elsewhere ``OnlineOnly``.
+        Offline: PostgreSQL: a block that inspects the tables before it changes them; elsewhere ``OnlineOnly``.
 
         Example:
             TableRename("users", "people").expand()
@@ -84,28 +84,26 @@ class TableRename(PhasedChange):
             return phase.execute(phase.renames.rename_table)
 
     @composite(
-        Said(
-            "takes the name {0} away; {1} stays", f"{BRIEF_LOCK}.", "2 of 2, contract.", kind="takes the name ... stays"
-        )
+        Said("drops the old name {0} of {1}", f"{BRIEF_LOCK}.", "2 of 2, contract.", kind="drops the old name ...")
     )
     def contract(self) -> bool:
-        """The table has its new name alone.
+        """The table has only its new name.
 
-        Steps: inspects both names; drops the view under the old one. MariaDB and MySQL: takes back the rights on that name.
+        Steps: inspects both names; drops the view with the old name. MariaDB and MySQL: revokes the privileges on that name.
 
         Returns:
-            True if it changed the database, False if the old name was gone already.
+            True if it changed the database, False if the old name already was dropped.
 
         Raises:
-            PhaseMissing: ``expand()`` has not been run.
-            DependentObjects: Other views, or the like, stand on the old name.
-            LockNotAcquired: The old name was in use for the whole retry budget.
+            PhaseMissing: ``expand()`` has not run.
+            DependentObjects: Other views or objects depend on the old name.
+            LockNotAcquired: The view stayed locked for the whole retry budget.
 
-        Locks: the view under the old name, briefly; the table stays free.
+        Locks: the view with the old name, briefly; the table is not locked.
 
-        Running it again: goes on where it was stopped.
+        Running it again: continues after an interruption; else does nothing.
 
-        Offline: PostgreSQL, a block that looks before it acts; elsewhere ``OnlineOnly``.
+        Offline: PostgreSQL: a block that inspects the tables before it changes them; elsewhere ``OnlineOnly``.
 
         Example:
             TableRename("users", "people").contract()
@@ -118,26 +116,26 @@ class TableRename(PhasedChange):
             phase.refuse_dependents()
             return phase.execute(phase.renames.drop_old_name)
 
-    @composite(Said("gives {1} the name {0} again", f"{BRIEF_LOCK}.", kind="gives ... again"))
+    @composite(Said("renames {1} back to {0}", f"{BRIEF_LOCK}.", kind="renames ... back"))
     def undo_expand(self) -> bool:
-        """The table has its old name alone.
+        """The table has only its old name.
 
-        Steps: inspects both names; drops the view and gives the table its old name, in one transaction, on MariaDB and
-        MySQL in one atomic statement.
+        Steps: inspects both names; drops the view and renames the table back, in one transaction; on MariaDB and MySQL in
+        one atomic statement.
 
         Returns:
-            True if it changed the database, False if the table had its old name.
+            True if it changed the database, False if the table already had its old name.
 
         Raises:
-            PhaseMissing: ``contract()`` has been run, and not undone.
-            DependentObjects: Other views, or the like, stand on the old name.
+            PhaseMissing: ``contract()`` has run and has not been undone.
+            DependentObjects: Other views or objects depend on the old name.
             LockNotAcquired: The table stayed locked for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE on view and table, MariaDB and MySQL their exclusive metadata locks, briefly.
 
-        Running it again: goes on where it was stopped.
+        Running it again: continues after an interruption; else does nothing.
 
-        Offline: PostgreSQL, a block that looks before it acts; elsewhere ``OnlineOnly``.
+        Offline: PostgreSQL: a block that inspects the tables before it changes them; elsewhere ``OnlineOnly``.
 
         Example:
             TableRename("users", "people").undo_expand()
@@ -146,39 +144,40 @@ class TableRename(PhasedChange):
             old, new = phase.names.old, phase.names.new
             phase.outline(new, f"renamed table {new} back to {old}")
             if phase.names.is_contracted:
-                raise phase.too_early(f"the old name {old} is gone")
+                raise phase.too_early(f"the old name {old} has been dropped")
             phase.refuse_dependents()
             if phase.table is not None and phase.names.is_new is not False:
                 check_subscribers_of_rename(phase.migration, phase.table, self.old_name, phase.code)
             return phase.execute(phase.renames.rename_back)
 
-    @composite(Said("brings the name {0} back beside {1}", f"{BRIEF_LOCK}."))
+    @composite(Said("restores the old name {0} of {1}", f"{BRIEF_LOCK}."))
     def undo_contract(self) -> bool:
-        """The table is read and written under both names again.
+        """Both names can be read and written again.
 
-        Steps: inspects both names; puts the view under the old one, with the rights of the table.
+        Steps: inspects both names; creates the view with the old name and the privileges of the table.
 
         Returns:
-            True if it changed the database, False if the old name was in use.
+            True if it changed the database, False if the old name already existed.
 
         Raises:
-            UnknownTable: There is a table of neither name.
-            DefinitionMismatch: The old name is taken by something else.
-            UnsupportedOnDatabase: A view cannot stand for this table here.
+            UnknownTable: No table has either name.
+            DefinitionMismatch: The old name is taken by another object.
+            UnsupportedOnDatabase: A view cannot replace this table on this server.
             LockNotAcquired: The table stayed locked for the whole retry budget.
 
-        Locks: PostgreSQL ACCESS SHARE on the table, MariaDB and MySQL its shared metadata lock: reads and writes go on.
+        Locks: PostgreSQL ACCESS SHARE on the table, MariaDB and MySQL its shared metadata lock; reads and writes are not
+        blocked.
 
-        Running it again: goes on where it was stopped.
+        Running it again: continues after an interruption; else does nothing.
 
-        Offline: PostgreSQL, a block that looks before it acts; elsewhere ``OnlineOnly``.
+        Offline: PostgreSQL: a block that inspects the tables before it changes them; elsewhere ``OnlineOnly``.
 
         Example:
             TableRename("users", "people").undo_contract()
         """
         with self._running("undo_contract") as phase:
             if phase.names.is_new is False:
-                return skipped(f"the old name {phase.names.old}", "the table itself has it")
+                return skipped(f"the old name {phase.names.old}", "it is the name of the table")
             if phase.names.is_contracted and phase.table is not None:
                 phase.check_rename(phase.table)
             return phase.execute(phase.renames.restore_old_name)
@@ -187,12 +186,14 @@ class TableRename(PhasedChange):
 
     @contextmanager
     def _running(self, name: str) -> Iterator[_Phase]:
-        """Give a phase as it runs, or raise what is wrong with it."""
+        """Yield a phase as it runs, or raise what is wrong with it."""
         with running(f"TableRename.{name}") as migration:
             code = self._call(name)
             self._check_names(migration, code)
             if self.old_name == self.new_name:
-                raise InvalidArgument(f"Both names are {self.old_name!r}.", remedy="Write two:", code=code)
+                raise InvalidArgument(
+                    f"Both names are {self.old_name!r}.", remedy="Write two different names:", code=code
+                )
             self._check_support(migration)
             phase = _Phase(migration, self, name, RenamedTable(*self._names))
             if migration.offline:
@@ -210,42 +211,42 @@ class TableRename(PhasedChange):
         if not TableRenames.serves(database):
             raise database.unsupported(
                 f"Table {self.old_name} under two names",
-                "views that an application can write to as to a table: with defaults, new keys and counts of rows",
-                "Rename it in the deploy that brings the application which knows the new name:",
+                "updatable views with defaults, generated keys and row counts",
+                "Rename it in the same deploy as the application that uses the new name:",
                 call("op.rename_table", self.old_name, self.new_name, schema=self.schema),
             )
         if migration.offline and not TableRenames.of(database).renders_offline:
             raise migration.online_only(
-                f"Renaming table {self.old_name}", "The view under the old name names each column of the table."
+                f"Renaming table {self.old_name}", "The view with the old name lists the columns of the live table."
             )
 
     def _look(self, phase: _Phase) -> _Phase:
-        """Look at both names, or raise DefinitionMismatch where one is taken by something that is no part of this rename."""
+        """Inspect both names; raise DefinitionMismatch if an object that does not belong to this rename has one of them."""
         found, problem = _seen(phase)
         if problem:
-            # Another runner may have come between one look and the other.
+            # Another runner may have changed a name between the two queries.
             found, problem = _seen(phase)
         if problem:
             raise DefinitionMismatch(
                 f"{problem[:1].upper()}{problem[1:]}.",
-                why="It was left untouched: tables and views share their names in a schema.",
-                remedy="Choose another name for the table, or rename or drop what has the name.",
+                why="In a schema, the names of tables and views must differ. Nothing was renamed.",
+                remedy="Choose another name for the table, or rename or drop the other object.",
             )
         return found or self._dropped_later(phase)
 
     def _dropped_later(self, phase: _Phase) -> _Phase:
-        """Return the phase of a table that a later call drops, as an interrupted run of this revision may have done."""
+        """Return the phase of a table that a later call drops, and that an interrupted run may already have dropped."""
         for is_new, name in enumerate((phase.names.old, phase.names.new)):
             if is_dropped(name):
                 return replace(phase, names=replace(phase.names, has_view=False, is_new=bool(is_new)))
         raise UnknownTable(
-            f"There is no table {phase.names.old}, nor {phase.names.new}.",
+            f"There is neither a table {phase.names.old} nor a table {phase.names.new}.",
             remedy=nearest(self.old_name, phase.migration.database.table_names(self.schema), "tables"),
         )
 
 
 def _seen(phase: _Phase) -> tuple[_Phase | None, str]:
-    """Return the phase with what exists in the schema in which either name is found, and what is wrong with it."""
+    """Return the phase with what exists under both names, in the schema of either, and what is wrong with it."""
     migration, asked = phase.migration, phase.names
     old = find(migration, asked.old)
     new = find(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
@@ -263,30 +264,30 @@ def _seen(phase: _Phase) -> tuple[_Phase | None, str]:
 
 
 def _problem(phase: _Phase, view: Table | None, table: Table | None, other: Table | None) -> str:
-    """Say what has one of the names and is no part of this rename; nothing where all is well."""
+    """Describe what has one of the names but does not belong to this rename; empty if there is none."""
     asked = phase.names
     if other is not None and table is not None:
-        return f"both {asked.old} and {asked.new} are there, a {table.kind} and a {other.kind}"
+        return f"both {asked.old} and {asked.new} exist, as a {table.kind} and a {other.kind}"
     if table is None:
         return f"{asked.old} is a {view.kind if view else 'view'}, and there is no table {asked.new}"
     if table.kind.endswith("view"):
         return f"{asked.new} is a {table.kind}"
     if view is not None and not phase.renames.shows(view, table):
-        return f"{asked.old} is a {view.kind} of its own, not the old name of {asked.new}"
+        return f"{asked.old} is a separate {view.kind}, not the old name of {asked.new}"
     return ""
 
 
 @dataclass(frozen=True)
 class _Phase:
-    """A phase of a rename as it runs, with how far the rename has come.
+    """A phase of a rename as it runs, with the present state of the rename.
 
     Args:
         migration: The running migration.
         change: The rename.
         name: The phase.
         names: Both names of the table, and which of them it has.
-        table: The table; None where nobody can look (``--sql``).
-        view: The view under the old name, where there is one.
+        table: The table; None if it cannot be inspected (``--sql``).
+        view: The view with the old name, if there is one.
     """
 
     migration: Migration
@@ -305,26 +306,26 @@ class _Phase:
         return self.change._call(self.name)
 
     def outline(self, name: Name, does: str) -> None:
-        """Tell a plan what the phase comes to."""
+        """Record in a plan what the phase does."""
         outline(self.migration, name, does)
 
     def check_rename(self, table: Table) -> None:
         look_into(self.migration, table.name, lambda: self.renames.check_rename(table))
 
     def refuse_dependents(self) -> None:
-        """Raise DependentObjects where anything uses the view under the old name."""
+        """Raise DependentObjects if other objects use the view with the old name."""
         view, database = self.view, self.migration.database
         if view is not None:
             dependents = look_into(self.migration, view.name, lambda: database.dependents.dependents(view))
-            # Where the case of names does not count, a view that names people seems to name People too.
+            # On servers that ignore the case of names, a view of people also seems to be a view of People.
             others = [dependent for dependent in dependents if not dependent.startswith(f"view {view.name}: ")]
             refuse_dependents(
-                f"the old name {view.name}", others, f"Let them read {self.names.new}, or drop them first."
+                f"the old name {view.name}", others, f"Change them to use {self.names.new}, or drop them first."
             )
 
     def too_early(self, problem: str) -> PhaseMissing:
         change = f"the rename from {self.change.old_name} to {self.change.new_name}"
-        problem = f"{self.name}() of {change} comes too early: {problem}."
+        problem = f"{self.name}() of {change} was called too early: {problem}."
         return phase_missing(problem, self.change._call_before(self.name))
 
     def execute(self, plan: Callable[[RenamedTable], Plan]) -> bool:
@@ -336,6 +337,6 @@ class _Phase:
 
         if execute(self.migration, plan(names), explain):
             return True
-        state = "the table has its old name" if names.is_new is False else "the old name is gone"
+        state = "the table has its old name" if names.is_new is False else "the old name has been dropped"
         state = "both names are in use" if names.has_view else state
         return skipped(f"the rename of table {names.old} to {names.new}", state)

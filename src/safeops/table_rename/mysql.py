@@ -1,14 +1,14 @@
-"""Renames tables on MariaDB and MySQL: a view made beforehand takes the table's name in the one statement that renames it.
+"""Renames tables on MariaDB and MySQL: one statement renames the table and a view that was created before.
 
-A view names its table by name, and needs one to be made. So an empty table stands in under the new name at first:
+A view refers to its table by name, and the table must exist. So an empty placeholder has the new name at first:
 
-    CREATE TABLE new (...) COMMENT 'safeops...'       the stand-in
+    CREATE TABLE new (...) COMMENT 'safeops...'       the placeholder
     CREATE VIEW safeops_view_of_old AS SELECT ... FROM new
-    GRANT ...                                         rights go by name here: the new one gets those of the old one
+    GRANT ...                                         privileges belong to a name: the new name gets those of the old one
     RENAME TABLE new TO safeops_standin_of_old, old TO new, safeops_view_of_old TO old
     DROP TABLE safeops_standin_of_old
 
-The RENAME is atomic: a statement of the application meets the table before it, or the view after it.
+The RENAME is atomic: a statement of the application uses either the table or the view.
 https://mariadb.com/kb/en/rename-table/, https://dev.mysql.com/doc/refman/8.0/en/rename-table.html
 """
 
@@ -71,29 +71,30 @@ class TableRenames(port.TableRenames):
             sql = (
                 f"GRANT {right} ON {self.quoted_table(target)} TO {account}{' WITH GRANT OPTION' if passed_on else ''}"
             )
-            yield Step(sql, f"gave {account} {right} on {target}")
+            yield Step(sql, f"granted {account} {right} on {target}")
 
     def revoke_rights(self, name: Name) -> Plan:
-        """Take back the rights on a name that stands for nothing: a later table of that name would have them."""
+        """Revoke the privileges on an unused name, which a later table of that name would have."""
         rights = self._rights(name)
         for account in sorted({account for account, *_ in rights}):
             mine = {passed_on for who, _, passed_on in rights if who == account}
             if True in mine:
                 yield Step(
-                    f"REVOKE GRANT OPTION ON {self.quoted_table(name)} FROM {account}", f"took GRANT OPTION on {name}"
+                    f"REVOKE GRANT OPTION ON {self.quoted_table(name)} FROM {account}",
+                    f"revoked GRANT OPTION on {name}",
                 )
             sql = f"REVOKE ALL PRIVILEGES ON {self.quoted_table(name)} FROM {account}"
-            yield Step(sql, f"took the rights of {account} on {name}, which is no more")
+            yield Step(sql, f"revoked the privileges of {account} on the old name {name}")
 
     def _rights(self, name: Name) -> set[tuple[str, str, bool]]:
-        """Return who may do what, and whether he may pass it on; nothing where this account may not look."""
+        """Return each account, its privilege, and whether it can grant it; empty if this account cannot read them."""
         try:
             asked = {"schema": name.schema or self.database.current_schema, "name": name.name}
             return {*self._of_table(self.read(_ON_TABLE, **asked)), *self._of_columns(self.read(_ON_COLUMNS, **asked))}
         except DBAPIError as error:
             if number_of(error) not in DENIED:
                 raise
-            log.warning("this account cannot see the rights on %s, and leaves them as they are", name)
+            log.warning("could not read the privileges on %s; they were not changed", name)
             return set()
 
     def _of_table(self, rows: Sequence[Any]) -> Iterator[tuple[str, str, bool]]:
@@ -109,7 +110,7 @@ class TableRenames(port.TableRenames):
                 yield self._account(host, user), f"{right} ({self.quoted(_text(column))})", False
 
     def _account(self, host: Any, user: Any) -> str:
-        """Spell an account; a role has no host, and PUBLIC is no role."""
+        """Spell an account; a role has no host, and PUBLIC is not a role."""
         host, user = _text(host), _text(user)
         if host:
             return f"{self.literal(user)}@{self.literal(host)}"
@@ -132,23 +133,23 @@ class TableRenames(port.TableRenames):
         if number_of(error) not in DENIED:
             return None
         return UnsafeOperation(
-            f"{self.product} does not let this account do it: {error.orig}",
-            why="Rights on a table go by its name here, so the other name gets them too; and that needs GRANT OPTION, as"
-            " well as CREATE, ALTER, DROP and CREATE VIEW.",
+            f"This account lacks a privilege: {error.orig}",
+            why=f"On {self.product} privileges belong to a table's name, so they are granted on the other name too. This"
+            " needs GRANT OPTION, CREATE, ALTER, DROP and CREATE VIEW.",
             remedy="Let an administrator run, with the account of the migrations:",
             code="GRANT ALL PRIVILEGES ON database.* TO account WITH GRANT OPTION",
         )
 
     @contextmanager
     def locked_names(self, names: RenamedTable, seconds: float) -> Iterator[None]:
-        """See ``TableRenames``; several statements make one phase here, and two runners would undo each other's."""
+        """See ``TableRenames``; a phase has several statements here, which two runners would undo for each other."""
         key = fitting(
             "safeops_rename", str(names.old.schema or self.database.current_schema), names.old.name, max_bytes=60
         )
         if not self.scalar("SELECT GET_LOCK(:key, :seconds)", key=key, seconds=seconds):
             raise LockNotAcquired(
-                f"Another runner has been at work on the name of table {names.old} for more than {seconds:g} s.",
-                remedy="Let it end, and let env.py run one migration at a time:",
+                f"Could not rename table {names.old}: another runner has been renaming it for more than {seconds:g} s.",
+                remedy="Wait until it ends, and let env.py run one migration at a time:",
                 code="with engine.connect() as connection, migration_lock(connection):\n    ...",
             )
         try:
@@ -158,7 +159,7 @@ class TableRenames(port.TableRenames):
             with suppress(SQLAlchemyError):
                 self.scalar("SELECT RELEASE_LOCK(:key)", key=key)
 
-    # The verbs --------------------------------------------------------------------------------------------------
+    # The steps --------------------------------------------------------------------------------------------------
 
     def rename_table(self, names: RenamedTable) -> Plan:
         old, new, view, standin = _all(names)
@@ -170,27 +171,27 @@ class TableRenames(port.TableRenames):
         yield from self._drop("TABLE", standin)
 
     def _prepare(self, names: RenamedTable) -> Plan:
-        """Make the stand-in and the view anew: what an interrupted run left of them may know other columns."""
+        """Create the placeholder and the view again: those of an interrupted run may have other columns."""
         old, new, view, _ = _all(names)
         yield from self._clear(names)
         columns = self._columns(old)
-        # With a primary key, because a server can require one, or make one of a name that a column has.
+        # With a primary key: a server can require one, or generate one with the name of a column.
         first, *others = (f"{self.quoted(column)} INT" for column in columns)
         listed = ", ".join([f"{first} PRIMARY KEY", *others])
         comment = self.literal(f"{RENAMED}: empty")
         sql = f"CREATE TABLE {self.quoted_table(new)} ({listed}) COMMENT = {comment}"
-        yield Step(sql, f"made a table to stand in for {new}")
-        yield Step(self._view(view, new, columns), f"made the view that will be {old}")
+        yield Step(sql, f"made a placeholder for {new}")
+        yield Step(self._view(view, new, columns), f"made the view that becomes {old}")
         yield from self.copy_rights(old, new)
 
     def _clear(self, names: RenamedTable) -> Plan:
-        """Drop the view and the stand-in; the latter under a name of our own, where no table of the author's can be."""
+        """Drop the view and the placeholder; the placeholder under a reserved name, which no table of the author has."""
         _, new, view, standin = _all(names)
         yield from self._drop("VIEW", view)
         yield from self._drop("TABLE", standin)
         found = self.database.table(new)
         if found is not None and self.is_placeholder(found):
-            yield Step(self._rename((new, standin)), f"moved away what stood in for {new}", (new,))
+            yield Step(self._rename((new, standin)), f"renamed the placeholder for {new}", (new,))
             yield from self._drop("TABLE", standin)
 
     def drop_old_name(self, names: RenamedTable) -> Plan:
@@ -212,7 +213,7 @@ class TableRenames(port.TableRenames):
     def restore_old_name(self, names: RenamedTable) -> Plan:
         if not names.has_view:
             sql = self._view(names.old, names.new, self._columns(names.new))
-            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,), lock=NO_LOCK)
+            yield Step(sql, f"restored the old name {names.old} of {names.new}", (names.new,), lock=NO_LOCK)
         yield from self.copy_rights(names.new, names.old)
 
     # Spelling ---------------------------------------------------------------------------------------------------
@@ -231,18 +232,18 @@ class TableRenames(port.TableRenames):
         )
 
     def _drop(self, kind: str, name: Name) -> Plan:
-        """Drop what is safeops' own, if it is there; a table only where it says so itself."""
+        """Drop an object of safeops if it exists; a table only if its comment marks it."""
         found = self.database.table(name)
         if found is not None and (found.kind == "view" if kind == "VIEW" else self.is_placeholder(found)):
             yield Step(
                 f"DROP {kind} IF EXISTS {self.quoted_table(name)}",
-                f"dropped {name}, which is of no use any more",
+                f"dropped {name}, which is no longer used",
                 (name,),
             )
 
 
 def _words(listed: Any) -> set[str]:
-    """Read a set of rights, which drivers give as a set or as text."""
+    """Read a set of privileges, which drivers return as a set or as text."""
     words = listed if isinstance(listed, (set, frozenset)) else _text(listed).split(",")
     rights = {_text(word).strip().upper() for word in words if word}
     return {_SPELLED.get(right, right) for right in rights}
@@ -254,13 +255,13 @@ def _text(value: Any) -> str:
 
 def _cannot_look(name: Name) -> UnsafeOperation:
     return UnsafeOperation(
-        f"This account cannot see which rights others have on {name} itself.",
-        why="Rights on a table go by its name here. Those that an account has on this one table, not on the whole database,"
-        " must be given under the new name as well, or it could not work any more under either.",
+        f"This account cannot read the privileges of other accounts on {name}.",
+        why="Privileges belong to a table's name here. An account that has privileges on this table only, not on the whole"
+        " database, needs them on the new name too; otherwise it would lose access.",
         remedy="Let an administrator run, with the account of the migrations:",
         code="GRANT SELECT ON mysql.tables_priv TO account; GRANT SELECT ON mysql.columns_priv TO account\n"
-        "# or, where no account has rights on this table alone:\n"
-        'with assured("rights are given on the database"):\n    ...',
+        "# or, if no account has privileges on this table only:\n"
+        'with assured("privileges are granted on the database"):\n    ...',
     )
 
 
@@ -274,10 +275,10 @@ _PARTS = re.compile(rf"(?:{_QUOTED}|[^`,])+")
 
 @dataclass(frozen=True)
 class WithoutWaiting(Step):
-    """A step that waits for no lock: it is tried again and again until it meets an instant in which all are free.
+    """A step that does not wait for locks: it is retried until all of its tables are free at the same time.
 
-    It locks its tables in the order of their names, a statement through the view locks the view first. If it waited for the
-    one with a lock on the other, a statement could fail.
+    It locks its tables in the order of their names; a statement on the view locks the view first. If it waited for one
+    table while it held the other, statements could fail in a deadlock.
     """
 
     variables: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
@@ -294,12 +295,12 @@ class WithoutWaiting(Step):
 
 
 def _all(names: RenamedTable) -> tuple[Name, Name, Name, Name]:
-    """Return both names, and those of the view and the stand-in before and after they are needed."""
+    """Return both names, and the reserved names of the view and the placeholder."""
     old = names.old
     view, standin = (Name(fitting(one, old.name, max_bytes=64), old.schema) for one in (VIEW, STANDIN))
     return old, names.new, view, standin
 
 
 def _locks_first(one: Name, other: Name) -> bool:
-    """Tell whether the server locks the one before the other."""
+    """Return whether the server locks the first before the second."""
     return one.name.encode() < other.name.encode()

@@ -1,4 +1,4 @@
-"""A table renamed while its old name stays in use: an updatable view stands under the old name for as long as it takes."""
+"""A table that is renamed while its old name stays in use, as an updatable view."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class RenamedTable:
     """A table and its two names.
 
     Args:
-        old: Its name before.
-        new: Its name afterwards.
-        has_view: Whether the view is under the old name; None where nobody can look (--sql).
-        is_new: Whether the table has its new name; None where nobody can look.
+        old: Its old name.
+        new: Its new name.
+        has_view: Whether the view with the old name exists; None if that cannot be inspected (``--sql``).
+        is_new: Whether the table has its new name; None if that cannot be inspected.
     """
 
     old: Name
@@ -34,18 +34,18 @@ class RenamedTable:
 
     @property
     def is_contracted(self) -> bool:
-        """The table has its new name alone."""
+        """The table has only its new name."""
         return self.is_new is True and not self.has_view
 
 
 class TableRenames(Port):
     """What each database does to rename a table over several deploys.
 
-    Each method plans what is left to do; where nothing is, it plans what an interrupted run has left over.
+    Each method plans what is left to do; if the phase is complete, it plans to remove what an interrupted run left.
 
-    SQLite has none. Writes to a view go to INSTEAD OF triggers: in them an omitted column cannot be told from NULL, so
-    defaults are lost; afterwards last_insert_rowid() is what it was before, changes() is 0, RETURNING gives no generated
-    key, and there is no upsert. https://www.sqlite.org/lang_createtrigger.html#instead_of_triggers
+    SQLite has no implementation. Writes to a view run INSTEAD OF triggers, in which an omitted column looks like NULL, so
+    defaults are lost. Afterwards last_insert_rowid() is unchanged, changes() is 0, RETURNING returns no generated key, and
+    there is no upsert. https://www.sqlite.org/lang_createtrigger.html#instead_of_triggers
     """
 
     place = "safeops.table_rename.{family}:TableRenames"
@@ -54,27 +54,27 @@ class TableRenames(Port):
     renders_offline: ClassVar[bool] = True
 
     def check_rename(self, table: Table) -> None:
-        """Raise where a view could not stand for this table."""
+        """Raise UnsupportedOnDatabase if a view cannot replace this table."""
 
     @abstractmethod
     def shows(self, view: Table, table: Table) -> bool:
-        """Tell whether the view is one that a rename has left under the old name of the table."""
+        """Return whether a rename created the view for the old name of the table."""
 
     def is_placeholder(self, found: Table) -> bool:
-        """Tell whether a table is none of the author's, but left by a rename that was interrupted before it happened."""
+        """Return whether a table is a placeholder that an interrupted rename left."""
         return False
 
     def explain(self, error: DBAPIError) -> SafeOpsError | None:
-        """Turn the server's refusal of a step of a rename into an error that teaches."""
+        """Turn the server's refusal of a step of a rename into an error with a remedy."""
         return None
 
     def locked_names(self, names: RenamedTable, seconds: float) -> AbstractContextManager[None]:
-        """Keep other runners from the names for the block, waiting so long for them; one transaction needs no such thing."""
+        """Lock the names against other runners for the block, waiting at most so long; not needed in one transaction."""
         return nullcontext()
 
     @abstractmethod
     def rename_table(self, names: RenamedTable) -> Plan:
-        """Rename the table and put the view under its old name, in one moment."""
+        """Rename the table and create the view with its old name, atomically."""
 
     @abstractmethod
     def drop_old_name(self, names: RenamedTable) -> Plan:
@@ -82,8 +82,8 @@ class TableRenames(Port):
 
     @abstractmethod
     def rename_back(self, names: RenamedTable) -> Plan:
-        """Drop the view and give the table its old name, in one moment."""
+        """Drop the view and rename the table back, atomically."""
 
     @abstractmethod
     def restore_old_name(self, names: RenamedTable) -> Plan:
-        """Put the view under the old name again."""
+        """Create the view with the old name again."""

@@ -1,7 +1,7 @@
-"""Renames tables on PostgreSQL: rename and view come and go in one transaction, a block that looks before it acts.
+"""Renames tables on PostgreSQL: one transaction renames the table and creates or drops the view.
 
-The block is one and the same online and for ``--sql``: it reads columns, defaults and grants itself, under the lock.
-A statement that waits for the lock resolves the name again when it gets it, and finds the view.
+The block is the same online and for ``--sql``: it reads columns, defaults and grants itself, under the lock.
+A statement that waits for the lock resolves the name again when it gets it, and uses the view.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _OURS = """EXISTS (SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'p
 # A view on the table, with its columns, defaults, owner and rights. https://www.postgresql.org/docs/current/sql-createview.html
 _VIEW = """
     IF current_setting('server_version_num')::int < 150000 AND (SELECT relrowsecurity FROM pg_class WHERE oid = base) THEN
-      RAISE feature_not_supported USING MESSAGE = 'safeops: below PostgreSQL 15 a view goes round the row security of '
+      RAISE feature_not_supported USING MESSAGE = 'safeops: below PostgreSQL 15 a view bypasses the row security of '
         || base::text;
     END IF;
     EXECUTE format('CREATE VIEW %s %s AS SELECT %s FROM %s', old_name,
       CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'WITH (security_invoker = true)' ELSE '' END,
       (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
         WHERE attrelid = base AND attnum > 0 AND NOT attisdropped), base);
-    twin := to_regclass(old_name);
-    IF (SELECT c.relowner <> t.relowner FROM pg_class c, pg_class t WHERE c.oid = twin AND t.oid = base) THEN
+    old_view := to_regclass(old_name);
+    IF (SELECT c.relowner <> t.relowner FROM pg_class c, pg_class t WHERE c.oid = old_view AND t.oid = base) THEN
       EXECUTE format('ALTER VIEW %s OWNER TO %s', old_name, (SELECT relowner::regrole FROM pg_class WHERE oid = base));
     END IF;
     EXECUTE format('COMMENT ON VIEW %s IS %L', old_name, note);
@@ -48,7 +48,7 @@ _VIEW = """
     END LOOP;
     -- ALTER DEFAULT PRIVILEGES may have given the view rights that the table does not give.
     FOR one IN SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who
-      FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE c.oid = twin LOOP
+      FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE c.oid = old_view LOOP
       EXECUTE format('REVOKE ALL ON %s FROM %s', old_name, one.who);
     END LOOP;
     FOR one IN SELECT privilege_type AS what, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who,
@@ -79,7 +79,7 @@ _BLOCK = """DECLARE
   new_name CONSTANT text := format('%I.%I', home, new_plain);
   found regclass := to_regclass(old_name);
   base regclass := to_regclass(new_name);
-  twin regclass;
+  old_view regclass;
   one record;
 BEGIN
   IF {condition} THEN{action}
@@ -95,7 +95,7 @@ EXCEPTION WHEN duplicate_table OR undefined_table OR wrong_object_type OR unique
   END IF;
 END"""
 
-# Functions that take a row of the table: called with one that came through the view, they would not be found.
+# Functions that take a row of the table: for a row of the view, the server would not find them.
 _ROW_FUNCTIONS = """SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_type t ON t.oid = ANY (p.proargtypes)
   WHERE t.typrelid = :id LIMIT 5"""
 
@@ -104,18 +104,18 @@ class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
 
     def check_rename(self, table: Table) -> None:
-        asked = f"Keeping the old name of {table.name} readable and writable"
+        kept = f"Keeping the old name of {table.name} readable and writable"
         has_policies = "SELECT relrowsecurity FROM pg_class WHERE oid = :id"
         if self.database.version < INVOKER_SINCE and self.scalar(has_policies, id=table.id):
             raise self.database.unsupported(
-                f"{asked}, with its row security,",
-                "PostgreSQL 15: before, a view works with the rights of its owner, round the policies of the table",
+                f"{kept}, with its row security,",
+                "PostgreSQL 15: in earlier versions a view bypasses the policies of the table",
             )
         functions = [row[0] for row in self.read(_ROW_FUNCTIONS, id=table.id)]
         if functions:
             raise self.database.unsupported(
-                f"{asked}, of which functions take whole rows ({', '.join(functions)}),",
-                "functions that take columns: a row that comes through a view has another type",
+                f"{kept}, of which functions take whole rows ({', '.join(functions)}),",
+                "functions that take columns: a row of a view has another type",
             )
 
     def shows(self, view: Table, table: Table) -> bool:
@@ -129,7 +129,7 @@ class TableRenames(port.TableRenames):
     EXECUTE format('ALTER TABLE %s RENAME TO %I', old_name, new_plain);{_VIEW}"""
             condition = f"{_TABLE.format('found')} AND base IS NULL"
             does = f"renamed table {names.old} to {names.new}, and keep the old name as a view"
-            # A table that is renamed already is as asked, the old name kept or gone.
+            # Also done: the table is already renamed, with or without the view.
             done = f"{_TABLE.format('base')} AND (found IS NULL OR {self._ours()})"
             yield self._step(names, condition, action, done, does, names.old)
 
@@ -141,7 +141,7 @@ class TableRenames(port.TableRenames):
 
     def rename_back(self, names: RenamedTable) -> Plan:
         if names.has_view is not False:
-            # The view first, as statements of the application lock them: in the other order both could wait for ever.
+            # The view first, in the order in which the application locks them: the other order could deadlock.
             action = """
     EXECUTE format('DROP VIEW %s', old_name);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', base, old_plain);"""
@@ -152,9 +152,9 @@ class TableRenames(port.TableRenames):
     def restore_old_name(self, names: RenamedTable) -> Plan:
         if names.has_view is not True:
             condition = f"found IS NULL AND {_TABLE.format('base')}"
-            does = f"brought back the old name {names.old} of {names.new}"
+            does = f"restored the old name {names.old} of {names.new}"
             step = self._step(names, condition, _VIEW, self._ours(), does, names.new)
-            # Who makes a view only reads the table.
+            # Creating a view only reads the table.
             yield replace(step, lock=NO_LOCK)
 
     def _ours(self) -> str:
@@ -174,6 +174,6 @@ class TableRenames(port.TableRenames):
 
 
 def _literal(value: str) -> str:
-    """Write a string that a backslash does not change, whatever the settings of the session."""
+    """Write a string that backslashes do not change, under any setting of the session."""
     quoted = value.replace("'", "''")
     return f"'{quoted}'" if "\\" not in value else " E'" + quoted.replace("\\", "\\\\") + "'"
