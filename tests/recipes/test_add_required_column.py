@@ -339,7 +339,7 @@ class TestKeepFilled:
 
 def migrate_quietly(database, populate):
     """Brings the trigger of another value."""
-    with pytest.raises(Exception, match=r"other work|NULL"):
+    with pytest.raises(Exception, match=r"another backfill|NULL"):
         migrate(database, lambda: required(populate))
 
 
