@@ -189,7 +189,7 @@ class TestLog:
         accounts(database, ROWS)
         _, said = fill(database)
         assert [line for line in said if "rows/s" in line] == []
-        assert re.fullmatch(r"backfill fill: 3000 rows in 30 batches \(\d+\.\d s\)", said[-1])
+        assert re.fullmatch(r"finished backfill fill: 3,000 rows in 30 batches \(\d+\.\d s\)", said[-1])
 
     def test_has_each_kind_of_reason_once(self, database, impatient):
         accounts(database, ROWS)
@@ -272,7 +272,7 @@ class TestLine:
             _, said = fill(database)
             assert "backfilling accounts" in written("500 rows")
         assert is_filled(database)
-        assert said[-1].startswith("backfill fill: 500 rows")
+        assert said[-1].startswith("finished backfill fill: 500 rows")
 
     def test_shows_what_is_waited_for(self, database, impatient, monkeypatch):
         monkeypatch.setattr(progress_module, "DRAW_EVERY", 0.0)

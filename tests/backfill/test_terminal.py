@@ -162,7 +162,7 @@ def test_a_terminal_shows_one_line_that_is_rewritten(project, main, rich, column
         assert len(matching(shown, f"{FIGURES}$")) > 3
     (at_end,) = matching(screen(written, columns), "rows/s")
     assert re.fullmatch(f"backfilling accounts{separator}{FIGURES_AT_END}", at_end)
-    assert matching(screen(written, columns), r"^INFO +\[safeops\] backfill it: 1000 rows in 10 batches")
+    assert matching(screen(written, columns), r"^INFO +\[safeops\] finished backfill it: 1,000 rows in 10 batches")
 
 
 @pytest.mark.parametrize("rich", [True, False], ids=["rich", "plain"])
@@ -176,7 +176,7 @@ def test_other_output_comes_above_the_line(project, rich):
             print("printed", rows[0]["id"])
             print("warned", rows[0]["id"], file=sys.stderr)
             return [{"balance": row["balance"] * 100} for row in rows]
-        backfill("accounts", talking, where=True, batch_size=100)
+        backfill("accounts", talking, where=True, name="it", batch_size=100)
         sys.stderr.write("after\\n")
         """
     )

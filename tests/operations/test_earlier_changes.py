@@ -104,7 +104,7 @@ def test_a_mismatch_after_a_change_of_the_same_call(t: Database) -> None:
 def test_a_required_column_reports_its_rows_as_a_backfill_does(t: Database) -> None:
     with log_lines() as lines:
         migrate(t, lambda: required(sa.text("c")))
-    assert [one for one in lines if one.startswith("backfill r1/t/r: 2 rows in ")]
+    assert [one for one in lines if one.startswith("finished backfill r1/t/r: 2 rows in ")]
 
 
 def test_a_remedy_names_no_column_that_the_table_lacks(t: Database) -> None:

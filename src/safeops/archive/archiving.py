@@ -231,7 +231,7 @@ def _run_batches(migration: Migration, record: Record, spec: BackfillSpec, verb:
             # It began before the database was copied under another name. Each value is copied only once.
             forget_progress(migration, record)
             report = run().execute()
-    log.info("%s: %d rows in %d batches (%.1f s)", spec.name, report.rows, report.batches, report.seconds)
+    log.info("finished %s: %s", spec.name, report)
 
 
 def _name_of(record: Record, verb: str) -> str:

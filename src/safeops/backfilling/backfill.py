@@ -133,7 +133,7 @@ def execute(
     """Run a backfill, and report it in the log and for the errors of later calls."""
     with Reporter.of("backfilling", spec.table, spec.columns, migration.database) as reporter:
         report = BackfillRun(migration, spec, limits, progress or reporter, executor, connect).execute()
-    log.info("backfill %s: %d rows in %d batches (%.1f s)", spec.name, report.rows, report.batches, report.seconds)
+    log.info("finished backfill %s: %s", spec.name, report)
     if report.rows:
         migration.done.append(f"filled {counted(report.rows)} of {spec.table}")
     return report

@@ -29,6 +29,7 @@ from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Terms
 from safeops.naming import Code, call
 from safeops.plan_mode import current_dry_run
+from safeops.planned import counted
 
 log = logging.getLogger("safeops")
 
@@ -54,6 +55,12 @@ class BackfillReport:
     seconds: float
     resumed: bool
     remaining: int
+
+    def __str__(self) -> str:
+        """Return the end of the log line."""
+        return (
+            f"{counted(self.rows)} in {self.batches:,} batch{'' if self.batches == 1 else 'es'} ({self.seconds:.1f} s)"
+        )
 
 
 class BackfillRun:
