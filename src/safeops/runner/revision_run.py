@@ -160,10 +160,10 @@ def _failed(
     stopped = _is_caused_by(error, BackfillStopped)
     heading = _heading(run, running, error, reached, "was stopped" if stopped else "failed")
     again = "Run again to continue:" if stopped else "Fix the cause and run again, which continues from there:"
-    state = f"{_state(run, reached)}\n{_kept(run, running, reached, error)}"
+    state = f"{_state(run, reached)} {_kept(run, running, reached, error)}"
     if not isinstance(error, SafeOpsError):
         return RevisionFailed(f"{heading}\n{summary(error)}", remedy=again, code=rerun, state=state)
-    state = f"{'This step changed nothing.' if error.state == NOTHING_CHANGED else error.state}\n{state}"
+    state = f"{'This step changed nothing.' if error.state == NOTHING_CHANGED else error.state} {state}"
     failed = RevisionFailed(f"{heading}\n{error.problem}", why=error.why, remedy=again, code=rerun, state=state)
     if error.remedy and not stopped:
         failed.remedy, failed.code = error.remedy, error.code
