@@ -132,7 +132,11 @@ def test_a_plan_numbers_its_steps_and_colours_what_blocks() -> None:
         "  4. op.execute  [cannot be predicted]",
         "     SELECT 1",
     ]
-    assert colours(lines) == {"r1  first": PENDING, lines[3].strip(): ATTENTION}
+    assert colours(lines) == {
+        "r1  first": PENDING,
+        lines[3].strip(): ATTENTION,
+        "4. op.execute  [cannot be predicted]": ATTENTION,
+    }
 
 
 def test_a_check_is_a_line_for_each_kind_and_what_is_wrong() -> None:

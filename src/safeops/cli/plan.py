@@ -31,7 +31,8 @@ def _step_lines(number: str, step: PlannedCall) -> Iterator[str]:
     indent = " " * len(number)
     sign = "  [refused]" if step.refusal else SIGNS.get(step.action, "")
     name = f"{step.helper} {step.target or ''}".rstrip()
-    yield from fitting(f"{number}{name}{sign}", indent, FAILURE if step.refusal else "")
+    colour = FAILURE if step.refusal else ATTENTION if step.action == UNKNOWN else ""
+    yield from fitting(f"{number}{name}{sign}", indent, colour)
     yield from fitting(f"{indent}{step.detail}", indent)
     for text, blocks in _locks(step):
         yield from row("Lock", text, COLUMN, indent, ATTENTION if blocks else "")
