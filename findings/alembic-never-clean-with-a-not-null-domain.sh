@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# With a column of a domain that is NOT NULL or has a default, alembic's comparison finds a difference for ever.
+# With a column of a domain that is NOT NULL or has a default, alembic's comparison always finds a difference.
 #
 # In PostgreSQL the rules of a domain are those of the type: pg_attribute.attnotnull of such a column is false, and it has no
-# default of its own. SQLAlchemy reflects both as the column's. The table that create_all() has just made therefore differs
-# from its own models: alembic wants ALTER COLUMN ... DROP NOT NULL and DROP DEFAULT. Both run without an error, change
+# default itself. SQLAlchemy reflects both as the column's. The table that create_all() has just made therefore differs
+# from its own models: alembic generates ALTER COLUMN ... DROP NOT NULL and DROP DEFAULT. Both run without an error, change
 # nothing, and are found again. Exits with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A second foreign key on a column takes away the index that MariaDB made for the first one, and makes another under its own name.
 #
-# For a foreign key without an index the server makes one, named as the key. A second key on the same column needs no index any
-# more, and one would expect it to use that one. Instead the index of the first key is gone, and there is one named as the second
-# key, in one statement or in two; it stays under that name when the second key is dropped. A tool that tells an index made for a
-# key from an index of the author by its name (DROP FOREIGN KEY does not drop it) must add the key whose name is to stay last, or
-# add the index itself: an index that was asked for is used by both keys and keeps its name.
+# For a foreign key without an index, the server creates one with the key's name. A second key on the same column could use that
+# index. Instead the server drops it and creates one with the name of the second key, in one statement or in two. That index
+# keeps its name when the second key is dropped. Some tools distinguish an index made for a key from an author's index by its
+# name, because DROP FOREIGN KEY does not drop it. Such a tool must add last the key whose name the index should have, or
+# create the index itself: both keys use an explicit index, and it keeps its name.
 # Exits with 1 if any of that changes.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,9 +3,9 @@
 #
 # mariadb-dump writes each trigger as a comment that servers run: /*!50003 TRIGGER ... BEGIN ... END */. The client that reads the
 # dump strips comments before it sends a statement (--skip-comments, its default), and takes the end of an inner block comment
-# for the end of the outer one: ERROR 1064. A line comment it strips quietly, so that the restored body is not the dumped one: what
-# a tool notes in a comment of a trigger is gone. mariadb --comments restores both as they were. A note that survives is a
-# literal; and one without backslashes, for information_schema shows a literal without the backslashes that it was written with.
+# for the end of the outer one: ERROR 1064. It strips a line comment silently, so the restored body differs from the dumped one:
+# what a tool records in a comment of a trigger is lost. mariadb --comments restores both unchanged. A record survives as a
+# literal without backslashes: information_schema shows a literal without the backslashes that it was written with.
 # Exits with 1 if any of that changes.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -2,8 +2,8 @@
 # MySQL shows two TEXT columns alike, in SHOW CREATE TABLE and in information_schema, and refuses rows that omit one of them.
 #
 # ALTER COLUMN ... DROP DEFAULT leaves a nullable column without any default, not even NULL: an INSERT that omits it fails with 1364.
-# Of an INT the server shows that: `n int` instead of `n int DEFAULT NULL`. Of TEXT, BLOB, JSON and geometry it never shows DEFAULT
-# NULL, so that nothing tells the two apart; a dump and its restore quietly repairs the column. ALTER COLUMN ... SET DEFAULT NULL,
+# For an INT the server shows that: `n int` instead of `n int DEFAULT NULL`. For TEXT, BLOB, JSON, geometry it never shows DEFAULT
+# NULL, so the two cannot be distinguished; a dump and its restore silently repairs the column. ALTER COLUMN ... SET DEFAULT NULL,
 # which is right for an INT, is refused for these types (1101), and so is SET DEFAULT ('x'): parentheses make no expression of a
 # literal there, though they do in CREATE TABLE and MODIFY. A tool that takes a default away, or sets one, must repeat the whole
 # column: MODIFY c TEXT, or MODIFY c TEXT DEFAULT ('x'), both of which are INSTANT.

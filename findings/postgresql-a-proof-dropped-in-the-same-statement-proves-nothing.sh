@@ -3,9 +3,9 @@
 #
 # A valid CHECK (column IS NOT NULL) spares SET NOT NULL its scan, which matters because the scan runs under ACCESS EXCLUSIVE.
 # To take that lock once instead of twice, one would set NOT NULL and drop the helping CHECK in one ALTER TABLE, in this order.
-# But subcommands run in passes, whatever their order in the text, and DROP CONSTRAINT is in an earlier pass than SET NOT NULL:
-# when the proof is looked for it is gone, and every row is read under the lock. Two statements in one transaction keep the
-# proof. Exits with 1 if that changes.
+# But subcommands run in passes, independent of their order in the text, and DROP CONSTRAINT is in an earlier pass than SET NOT
+# NULL: the proof no longer exists when it is needed, and every row is read under the lock. Two statements in one transaction
+# keep the proof. Exits with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap '[ -f "$folder/data/postmaster.pid" ] && kill "$(head -1 "$folder/data/postmaster.pid")"; sleep 1; rm -rf "$folder"' EXIT

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# PostgreSQL's DROP TRIGGER on a partitioned table locks the partitions before the table, the other way round than writers do.
+# PostgreSQL's DROP TRIGGER on a partitioned table locks the partitions before the table, in the opposite order of writers.
 #
 # LOCK TABLE, ALTER TABLE, INSERT, UPDATE and DELETE lock a partitioned table first and its partitions after it. DROP TRIGGER
 # takes ACCESS EXCLUSIVE on each partition first, and waits for the table while it holds them. A transaction that has
-# written one partition and goes on to another one through the same table then ends in a deadlock, and PostgreSQL may end
+# written one partition and then writes another one through the same table ends in a deadlock, and PostgreSQL may cancel
 # the writer instead of the DROP TRIGGER. LOCK TABLE ... IN ACCESS EXCLUSIVE MODE before it, in the same transaction, avoids
 # that. Exits with 1 if any of that changes.
 set -euo pipefail

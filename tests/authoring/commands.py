@@ -41,7 +41,7 @@ _PROCESSES.set_forkserver_preload(["alembic.config", "psycopg", "safeops.authori
 
 
 def alembic(folder: Path, *commands: str, fails: bool = False, **environment: str) -> str:
-    """Run commands one after the other, each in a process of its own, and return what they print."""
+    """Run commands one after the other, each in a separate process, and return what they print."""
     printed = ""
     for one in commands:
         with tempfile.NamedTemporaryFile("r") as output:
@@ -111,7 +111,7 @@ def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 
 
 def stock(folder: Path, template: str = "generic", directory: str = "migrations") -> None:
-    """Do what `alembic init -t` does; the current folder is to be the project's."""
+    """Do what `alembic init -t` does; the current folder must be the project's."""
     config = Config(str(folder / "alembic.ini"), str(folder / "pyproject.toml"), stdout=io.StringIO())
     with contextlib.redirect_stdout(io.StringIO()):
         command.init(config, str(Path(directory)), template=template)

@@ -60,7 +60,7 @@ class Revisions:
         return config
 
     def run(self, *arguments: str) -> str:
-        """Run `alembic` with these arguments in this process; return what it said, or raise SystemExit with its status."""
+        """Run `alembic` with these arguments in this process; return its output, or raise SystemExit with its status."""
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             line = CommandLine()
@@ -107,7 +107,7 @@ class Revisions:
 
 
 class Refused(Exception):
-    """A command ended with a status; the text is what it said."""
+    """A command ended with a status; the text is its output."""
 
     def __init__(self, text: str, status: object) -> None:
         super().__init__(text)

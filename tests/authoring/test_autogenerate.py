@@ -1,4 +1,4 @@
-"""What `alembic revision --autogenerate` writes with safe_operations, and that it does what it says."""
+"""What `alembic revision --autogenerate` writes with safe_operations, and that it does what it declares."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TestColumns:
         assert authored.rows("SELECT id, old FROM users") == [(1, "kept")]
 
     @pytest.mark.parametrize("way", ["online", "offline"])
-    def test_a_required_one_refuses_until_the_author_says_what_it_becomes(self, authored: Authored, way: str) -> None:
+    def test_a_required_one_refuses_until_the_author_sets_its_value(self, authored: Authored, way: str) -> None:
         authored.run(models(users()))
         authored.database.execute("INSERT INTO users VALUES (1)")
         text = authored.write(models(users(sa.Column("name", sa.String(50), nullable=False))))
@@ -134,7 +134,7 @@ class TestColumns:
         assert statements(text) == ["drop_column_if_exists('users', 'twice')"]
         assert statements(text, "downgrade")[0].startswith("add_column_if_missing('users', sa.Column('twice'")
 
-    def test_without_a_key_the_author_is_told_that_nothing_is_kept(self, authored: Authored) -> None:
+    def test_without_a_key_a_comment_reports_that_nothing_is_kept(self, authored: Authored) -> None:
         authored.run(models(("notes", sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
         text = authored.there_and_back(models(("notes", sa.Column("a", sa.Integer))))
         assert statements(text) == ["drop_column_if_exists('notes', 'b')"]
@@ -154,7 +154,7 @@ class TestColumns:
         back = statements(text, "downgrade")
         assert back[:2] == ["relax_not_null('users', 'name')", "set_server_default('users', 'name', None)"]
 
-    def test_a_default_that_is_only_spelled_otherwise_is_no_difference(self, authored: Authored) -> None:
+    def test_a_default_that_is_only_spelled_otherwise_is_not_a_difference(self, authored: Authored) -> None:
         now = sa.Column("at", sa.DateTime, server_default=sa.func.now())
         flag = sa.Column("on", sa.Boolean, server_default=sa.false(), nullable=False)
         authored.run(models(users(now, flag)))
@@ -172,7 +172,7 @@ class TestColumns:
         assert [one for one in statements(text, "downgrade") if "comment" in one] == back
 
     @pytest.mark.only("mariadb")
-    def test_that_a_comment_would_block_is_said(self, authored: Authored) -> None:
+    def test_a_note_reports_that_a_comment_would_block(self, authored: Authored) -> None:
         def twice(comment: str) -> sa.Column[int]:
             return sa.Column("twice", sa.Integer, sa.Computed("n * 2", persisted=True), comment=comment)
 
@@ -227,7 +227,7 @@ class TestColumns:
         assert command.replace("-x 'new=full name'", "-x new='full name'") in comments(text)
         assert '"n"' not in comments(text)
 
-    def test_of_several_renames_one_comment_tells(self, authored: Authored) -> None:
+    def test_one_comment_explains_several_renames(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
         text = authored.write(models(users(sa.Column("c", sa.Integer), sa.Column("d", sa.Integer))))
         assert "a, b would be dropped, and c, d of the same type added. With one of each as OLD and NEW:" in comments(
@@ -235,7 +235,7 @@ class TestColumns:
         )
         assert comments(text).count("ColumnRename(") == comments(text).count("alembic -x") == 1
 
-    def test_what_refers_to_something_else_is_no_rename(self, authored: Authored) -> None:
+    def test_what_refers_to_something_else_is_not_a_rename(self, authored: Authored) -> None:
         def referring(column: str, to: str) -> sa.MetaData:
             key = sa.Column(column, sa.ForeignKey(f"{to}.id", name=f"users_{column}"), index=True)
             return models(teams(), ("others", sa.Column("id", sa.Integer, primary_key=True)), users(key))
@@ -248,7 +248,7 @@ class TestColumns:
 
 class TestTypes:
     @pytest.mark.only("postgresql", "mysql")
-    def test_what_needs_no_rewrite_goes_at_once_and_comes_back_without_one(self, authored: Authored) -> None:
+    def test_what_needs_no_rewrite_is_changed_in_place_in_both_directions(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50)))))
         authored.database.execute("INSERT INTO users VALUES (1, 'a')")
         text = authored.there_and_back(models(users(sa.Column("name", sa.String(60)))))
@@ -345,7 +345,7 @@ class TestConstraints:
         assert told in " ".join(authored.log)
         authored.upgrade()
 
-    def test_a_key_that_no_index_covers_is_told(self, authored: Authored) -> None:
+    def test_a_key_that_no_index_covers_is_reported(self, authored: Authored) -> None:
         key = sa.Column("user_id", sa.ForeignKey("users.id"))
         with log_lines("safeops.autogenerate") as said:
             text = authored.run(models(users(), teams(key)))
@@ -360,7 +360,7 @@ class TestConstraints:
         assert "has no index" not in text
 
 
-def test_defaults_that_the_server_cannot_compare_or_spells_differently_are_no_change(authored: Authored) -> None:
+def test_defaults_that_the_server_cannot_compare_or_spells_differently_are_not_a_change(authored: Authored) -> None:
     defaults: list[tuple[Any, Any]] = [
         (sa.JSON(), "{}"),
         (sa.String(40), "it's"),
@@ -374,7 +374,7 @@ def test_defaults_that_the_server_cannot_compare_or_spells_differently_are_no_ch
 
 
 @pytest.mark.only("pg18", "pg14")
-def test_the_servers_own_keys_to_partitions_are_no_difference(authored: Authored) -> None:
+def test_the_servers_own_keys_to_partitions_are_not_a_difference(authored: Authored) -> None:
     """PostgreSQL keeps a foreign key to a partitioned table to each of its partitions too, and SQLAlchemy reflects those."""
 
     def tables(*parts: Any) -> sa.MetaData:
@@ -391,7 +391,7 @@ def test_the_servers_own_keys_to_partitions_are_no_difference(authored: Authored
 
 
 @pytest.mark.only("mysql")
-def test_what_mysql_alone_has_is_no_change_the_second_time(authored: Authored) -> None:
+def test_what_mysql_alone_has_is_not_a_change_the_second_time(authored: Authored) -> None:
     """Defaults that are expressions; indexes on expressions and of a kind that is built under a lock."""
     is_mysql = authored.database.server.product == "mysql"
     lower = [sa.Index("ix_lower", sa.func.lower(sa.column("u")))] if is_mysql else []

@@ -105,7 +105,7 @@ PLACEHOLDERS = ("set by DATABASE_URL", "postgresql://${USER}:${PASSWORD}@${HOST}
 
 
 @pytest.mark.parametrize("written", PLACEHOLDERS)
-def test_what_the_file_says_does_not_matter_where_it_is_not_used(project: Path, written: str) -> None:
+def test_the_url_of_the_file_does_not_matter_if_it_is_not_used(project: Path, written: str) -> None:
     url = f"sqlite:///{project}/live.sqlite"
     with_url(project, written)
     alembic(project, f"-x url={url} upgrade head")
@@ -148,7 +148,7 @@ def test_an_error_of_a_helper_is_one_of_alembic_too(project: Path) -> None:
     assert isinstance(caught.value, CommandError)
 
 
-def test_an_error_of_env_is_told_with_its_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_env_is_reported_with_its_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with_url(project, f"sqlite:///{project}/live.sqlite")
     substitute(project / "migrations/env.py", r"(?m)^target_metadata = None$", "from no_such_app import Base")
     line = (project / "migrations/env.py").read_text().splitlines().index("from no_such_app import Base") + 1

@@ -86,7 +86,7 @@ def test_followed_word_for_word(project: Path, database: Database) -> None:
 
 
 def steps_of(project: Path, by_hand: str) -> Iterator[str]:
-    """Do what the guide says in words before each of its blocks."""
+    """Do what the text of the guide describes before each of its blocks."""
     models = project / "models.py"
     yield "commands"
     yield "start from the newest code"
@@ -131,7 +131,7 @@ def test_every_name_exists(project: Path) -> None:
             assert hasattr(safeops, name), name
 
 
-def test_every_pattern_stands_with_its_arguments(project: Path) -> None:
+def test_each_pattern_is_listed_with_its_arguments(project: Path) -> None:
     main(["init"])
     rows = re.findall(r"(?m)^\| [^|]+ \| `([\w-]+)` \| (.+) \|$", guide(project))
     told = {name: set(re.findall(r"`(\w+)=`", arguments)) for name, arguments in rows}
@@ -149,7 +149,7 @@ def test_the_commands_in_the_text_work(project: Path, database: Database) -> Non
         if words.startswith("alembic"):
             alembic(project, words.removeprefix("alembic "))
         else:
-            # Nobody can be asked here.
+            # There is no terminal for a prompt.
             yes = ["--yes"] if "rollback" in words else []
             assert main([*words.split("safeops ")[1].split(), *yes]) == 0
     assert "alembic upgrade head --sql" in inline
@@ -195,7 +195,7 @@ def test_commands_are_the_teams(project: Path, lock: str, runner: str) -> None:
     assert "\n   git add backend/migrations\n" in text
 
 
-def test_an_env_py_of_the_teams_own_is_believed(project: Path) -> None:
+def test_the_guide_describes_the_env_py_of_the_team(project: Path) -> None:
     stock(project)
     main(["init"])
     assert "DATABASE_URL" not in guide(project)

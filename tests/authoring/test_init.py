@@ -44,7 +44,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @pytest.fixture
 def init_files(init: Init, monkeypatch: pytest.MonkeyPatch) -> Init:
-    """The same without the trial of env.py, which takes a process of its own."""
+    """The same without the trial of env.py, which needs a separate process."""
     monkeypatch.setattr("safeops.authoring.init.try_env", lambda *_: None)
     return init
 
@@ -134,7 +134,7 @@ def test_a_connection_may_be_handed_over(init_files: Init, tmp_path: Path) -> No
     assert "['alembic_version']" in python(tmp_path, "-c", script)
 
 
-def test_a_configuration_and_a_section_of_your_own(init_files: Init, tmp_path: Path) -> None:
+def test_another_configuration_and_section(init_files: Init, tmp_path: Path) -> None:
     status, said = init_files("-c", "config/db.ini", "-n", "billing", "init", "billing/migrations")
     assert status == 0, said
     assert (
@@ -161,13 +161,13 @@ def test_a_file_in_the_way_of_the_directory_is_an_error(init_files: Init, tmp_pa
     assert "migrations is a file" in said
 
 
-def test_commands_can_be_typed_where_a_path_has_a_space(init_files: Init, tmp_path: Path) -> None:
+def test_commands_can_be_typed_if_a_path_has_a_space(init_files: Init, tmp_path: Path) -> None:
     _, said = init_files("-c", "our db/alembic.ini", "our db/migrations")
     assert "alembic -c 'our db/alembic.ini' revision --autogenerate" in said
     assert "alembic -c 'our db/alembic.ini' upgrade head" in init_files("-c", "our db/alembic.ini", verb="guide")[1]
 
 
-def test_no_file_that_stands_is_lost(init_files: Init, tmp_path: Path) -> None:
+def test_no_existing_file_is_lost(init_files: Init, tmp_path: Path) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "MIGRATIONS.md").write_text("Ours.\n")
     (tmp_path / "migrations" / "script.py.mako").write_text("# ours\n")
@@ -267,7 +267,7 @@ def test_a_changed_template_is_left_alone(init_files: Init, tmp_path: Path) -> N
     assert "Company" not in script.read_text()
 
 
-def test_line_ends_and_trailing_blanks_are_no_change(init_files: Init, tmp_path: Path) -> None:
+def test_line_ends_and_trailing_blanks_are_not_a_change(init_files: Init, tmp_path: Path) -> None:
     stock(tmp_path)
     script = tmp_path / "migrations" / "script.py.mako"
     script.write_bytes(script.read_bytes().replace(b"\n", b" \r\n"))
@@ -342,7 +342,7 @@ def test_the_directory_is_found_as_alembic_finds_it(
         (tmp_path / name).write_text(text.format(location))
     for name in ("env.py", "script.py.mako"):
         shutil.copy(TEMPLATES / "generic" / name, directory / name)
-    # In a process of its own: a package is imported for it.
+    # In a separate process: a package is imported for it.
     said = python(tmp_path, "-m", "safeops", "init")
     assert (directory / "MIGRATIONS.md").exists(), said
     assert "Page" in (directory / "script.py.mako").read_text()
@@ -434,7 +434,7 @@ def test_a_new_env_py_has_the_guard_if_its_parsers_are_here(
     text = (tmp_path / "migrations" / "env.py").read_text()
     assert (GUARDED in text) is parsers
     assert ("\nconfigure(lock_timeout=2.0)\n" in text) is not parsers
-    # How to get it is told in any case.
+    # The message shows how to install it in any case.
     assert 'guard="raise"' in text and "alembic-safeops[review]" in text
 
 
@@ -456,7 +456,7 @@ def test_loggers_are_kept_however_the_call_is_written() -> None:
         assert ast.unparse(kept) == "fileConfig(name, disable_existing_loggers=False)"
 
 
-def test_what_only_the_author_can_change_is_told_with_code() -> None:
+def test_what_only_the_author_can_change_is_shown_with_code() -> None:
     ours = advise(
         f"{HEAD}def run(connection, **options):\n"
         "    connection.begin()\n"
@@ -480,7 +480,9 @@ def test_what_only_the_author_can_change_is_told_with_code() -> None:
         ("def run(:\n", "SyntaxError"),
     ],
 )
-def test_an_env_py_that_does_not_run_here_is_told_and_left(init: Init, tmp_path: Path, text: str, told: str) -> None:
+def test_an_env_py_that_does_not_run_here_is_reported_and_left(
+    init: Init, tmp_path: Path, text: str, told: str
+) -> None:
     stock(tmp_path)
     (tmp_path / "migrations" / "env.py").write_text(text)
     status, said = init()

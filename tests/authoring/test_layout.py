@@ -1,4 +1,4 @@
-"""Generated code is laid out as ruff format lays it out, and says the same."""
+"""Generated code is laid out as ruff format lays it out, and means the same."""
 
 from __future__ import annotations
 
@@ -105,5 +105,5 @@ def _nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @given(st.recursive(_ATOMS, _nested, max_leaves=15))
 @settings(deadline=None, max_examples=50)
-def test_any_expression_says_the_same(expression: str) -> None:
+def test_any_expression_means_the_same(expression: str) -> None:
     _same(f"op.f({expression})")

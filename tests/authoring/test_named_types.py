@@ -103,7 +103,7 @@ def test_a_value_can_be_the_default_of_the_same_revision(authored: Authored) -> 
 
 
 @pytest.mark.only("postgresql")
-def test_removed_and_reordered_values_are_told_and_no_difference(authored: Authored) -> None:
+def test_removed_and_reordered_values_are_reported_and_not_a_difference(authored: Authored) -> None:
     authored.run(models(users(sa.Column("mood", mood("a", "b", "c")))))
     with log_lines("safeops.autogenerate") as said:
         assert body(authored.write(models(users(sa.Column("mood", mood("b", "a")))))) == "pass"
@@ -158,7 +158,7 @@ def test_tables_that_env_py_leaves_out_bring_no_types(authored: Authored) -> Non
 
 
 @pytest.mark.only("postgresql")
-def test_compare_metadata_tells_them_as_differences(authored: Authored) -> None:
+def test_compare_metadata_reports_them_as_differences(authored: Authored) -> None:
     authored.database.execute("CREATE TYPE mood AS ENUM ('sad')")
     with authored.database.engine().connect() as connection:
         context = MigrationContext.configure(connection)
@@ -167,7 +167,7 @@ def test_compare_metadata_tells_them_as_differences(authored: Authored) -> None:
     assert found[:2] == [("add_enum_value", None, "mood", "happy"), ("add_enum", None, "x", ["a"])]
 
 
-def test_a_file_for_named_types_runs_where_there_are_none(tmp_path: Path, database: Database) -> None:
+def test_a_file_for_named_types_runs_if_there_are_none(tmp_path: Path, database: Database) -> None:
     up = """
         create_enum_if_missing('mood', ['sad', 'happy'])
         create_table_if_missing('users', sa.Column('mood', sa.Enum('sad', 'happy', name='mood')))
@@ -181,6 +181,6 @@ def test_a_file_for_named_types_runs_where_there_are_none(tmp_path: Path, databa
 
 
 @pytest.mark.only("mysql", "sqlite")
-def test_nothing_is_written_where_there_are_none(tmp_path: Path, database: Database) -> None:
+def test_nothing_is_written_if_there_are_none(tmp_path: Path, database: Database) -> None:
     text = Authored(tmp_path, database).there_and_back(models(users(sa.Column("mood", mood()))))
     assert "enum_if" not in text

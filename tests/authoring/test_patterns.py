@@ -1,4 +1,4 @@
-"""Each pattern writes a revision that is right as it stands: it passes the checks of a project, and it runs."""
+"""Each pattern writes a revision that is correct without changes: it passes the checks of a project, and it runs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ HISTORY = (
 )
 
 
-# With every option, so that all code that patterns write is checked.
+# With every option: all code that patterns write is checked.
 TABLE = {"table": "crm.users"}
 FULL = (
     {"pattern": "add-column", **TABLE, "column": "a", "type": "jsonb", "default": "'{\"a\": 1}'", "comment": "it's"},
@@ -172,7 +172,7 @@ def test_a_reviewer_reads_what_it_does_and_which_command_comes_next(project: Rev
     assert "change.contract()" in contract.read_text() and "Phase: 2 of 2, contract." in contract.read_text()
 
 
-def test_a_name_is_final_whatever_the_naming_convention(tmp_path: Path) -> None:
+def test_a_name_is_final_under_any_naming_convention(tmp_path: Path) -> None:
     models = sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
     project = Revisions(tmp_path, f"sqlite:///{tmp_path}/data.sqlite", target_metadata=models)
     engine = sa.create_engine(project.url)
@@ -256,7 +256,7 @@ def test_what_cannot_be_written_is_refused_with_what_can(project: Revisions, typ
     assert not list(project.versions.iterdir())
 
 
-def test_a_pattern_beside_autogenerate_is_refused(tmp_path: Path) -> None:
+def test_a_pattern_with_autogenerate_is_refused(tmp_path: Path) -> None:
     project = Revisions(tmp_path, f"sqlite:///{tmp_path}/data.sqlite", target_metadata=sa.MetaData())
     with pytest.raises(Refused, match="A pattern writes the whole revision"):
         project.run("-x", "pattern=drop-table", "-x", "table=users", "revision", "--autogenerate", "-m", "x")
@@ -323,7 +323,7 @@ def test_a_type_is_read_as_people_type_it(typed: str, code: str) -> None:
         pytest.param("(" * 5000, id="deep"),
     ],
 )
-def test_what_is_no_type_is_refused(typed: str) -> None:
+def test_what_is_not_a_type_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="a type of SQLAlchemy"):
         type_from_text(typed)
 
@@ -395,7 +395,7 @@ def test_any_name_of_a_column_will_do(database: Database, tmp_path: Path) -> Non
 
 
 def _assure(file: Path) -> None:
-    """Does what the error of the helper shows to the author: MariaDB cannot check rows while writers go on."""
+    """Does what the error of the helper shows to the author: MariaDB cannot check rows without blocking writers."""
     text = file.read_text().replace("from safeops", "from safeops import assured\nfrom safeops")
     file.write_text(text.replace("    create_check", '    with assured("small"):\n        create_check'))
 

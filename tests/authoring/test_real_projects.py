@@ -1,4 +1,4 @@
-"""`init` in the migrations of real projects, as their wheels have them: nothing of theirs breaks."""
+"""`init` in the migrations of real projects, as their wheels have them: their own revisions keep working."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Real:
     """A project on PyPI.
 
     Args:
-        release: What pip is asked for.
+        release: The requirement for pip.
         root: The folder of the wheel in which its authors call Alembic.
         directory: Its migrations, below that.
         arguments: What `init` is given.
@@ -46,7 +46,7 @@ class Real:
 PROJECTS = [
     # Its template is Alembic's own.
     Real("optuna==5.0.0", "optuna/storages/_rdb", "alembic", (), "replaced"),
-    # The wheel has no template, and its alembic.ini stands among the migrations.
+    # The wheel has no template, and its alembic.ini is in the folder of the migrations.
     Real("mlflow==3.18.0", ".", "mlflow/store/db_migrations", ("mlflow/store/db_migrations",), "wrote"),
     # No alembic.ini names this directory.
     Real("dagster==1.13.29", ".", "dagster/_core/storage/alembic", ("dagster/_core/storage/alembic",), "replaced"),
@@ -131,7 +131,7 @@ def downloaded(release: str) -> Path:
 
 
 def extract(real: Real, folder: Path) -> Path:
-    """Unpack the migrations alone, and the alembic.ini beside them."""
+    """Unpack only the migrations, and the alembic.ini next to them."""
     root = folder / real.root
     wanted = (root / real.directory).relative_to(folder).as_posix()
     beside = (root / "alembic.ini").relative_to(folder).as_posix()
@@ -141,7 +141,7 @@ def extract(real: Real, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("real", PROJECTS, ids=str)
-def test_nothing_of_theirs_breaks(
+def test_their_own_revisions_keep_working(
     real: Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stand_ins").mkdir()
@@ -160,7 +160,7 @@ def test_nothing_of_theirs_breaks(
     assert main(["init", *real.arguments]) == 0
     said = capsys.readouterr().out
     assert f"  {real.template:<9} {real.directory}/script.py.mako" in said
-    # Without the application their env.py cannot be imported: told, and no more.
+    # Without the application their env.py cannot be imported: this is reported, nothing else happens.
     assert "env.py could not be run offline:\n" in said
     assert "ModuleNotFoundError" in said
     changed = {name for name, text in files_in(root).items() if theirs.get(name) != text}

@@ -61,7 +61,7 @@ def test_before_another_rewriter_its_operations_are_still_those_of_alembic(autho
 
 
 @ONE
-def test_a_rewriter_of_its_own_class_can_be_made(authored: Authored) -> None:
+def test_a_rewriter_of_another_class_can_be_made(authored: Authored) -> None:
     own = SafeOperations()
 
     @own.rewrites(ops.CreateIndexOp)
@@ -90,7 +90,7 @@ def test_what_others_have_made_stays_theirs(authored: Authored) -> None:
 
 
 @ONE
-def test_alembic_check_tells_the_differences(authored: Authored) -> None:
+def test_alembic_check_reports_the_differences(authored: Authored) -> None:
     authored.run(models(users(sa.Column("old", sa.Integer))))
     authored.models = [
         models(users(sa.Column("new", sa.Integer), sa.Column("x", sa.Text)), ("teams", sa.Column("a", sa.Integer)))
@@ -100,7 +100,7 @@ def test_alembic_check_tells_the_differences(authored: Authored) -> None:
     assert sorted(one[0] for one in raised.value.diffs) == ["add_column", "add_column", "add_table", "remove_column"]
 
 
-def test_in_the_batch_mode_helpers_stand_beside_the_batches(authored: Authored) -> None:
+def test_in_batch_mode_helpers_are_written_next_to_the_batches(authored: Authored) -> None:
     def number(*, always: bool) -> list[Any]:
         # Alembic's own, on a database that has it.
         has_identities = authored.database.kind == "postgresql"
@@ -165,7 +165,7 @@ def test_several_databases_in_one_revision(database: Database) -> None:
 
 
 @ONE
-def test_without_a_connection_it_says_what_it_can(database: Database) -> None:
+def test_without_a_connection_it_reports_what_it_can(database: Database) -> None:
     upgrade = ops.UpgradeOps(
         [
             ops.ModifyTableOps(
@@ -209,7 +209,7 @@ def test_a_pool_of_one_connection_is_enough(database: Database) -> None:
 
 @pytest.mark.only("sqlite")
 def test_a_database_in_memory_is_the_one_that_is_looked_at() -> None:
-    # No key to find the archived values by: only a look at the table tells.
+    # No key to find the archived values by: only an inspection of the table shows it.
     with sa.create_engine("sqlite://", poolclass=StaticPool).connect() as connection:
         connection.execute(sa.text("CREATE TABLE t (a int, b int)"))
         connection.execute(sa.text("INSERT INTO t VALUES (1, 2)"))

@@ -27,7 +27,7 @@ CACHE = ROOT / ".mypy_cache"
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where each revision of the module is kept, under a name of its own."""
+    """The folder that keeps each revision of the module under a separate name."""
     return tmp_path_factory.mktemp("written")
 
 
@@ -136,7 +136,7 @@ def as_made_at_once(change: Change, twin: Database) -> str:
 
 
 def refuses_until_populated(change: Change, shop: Workshop, file: Path) -> None:
-    """The revision as it was written fails, changes nothing, and says what to write; then the author writes it."""
+    """The revision as it was written fails, changes nothing, and shows what to write; then the author writes it."""
     before = state(change, shop.database), values(shop.database)
     with pytest.raises(Exception, match="populate") as caught:
         shop.upgrade()
@@ -150,7 +150,7 @@ def refuses_until_populated(change: Change, shop: Workshop, file: Path) -> None:
 
 
 def refuses_until_assured(function: str, run: Callable[[], None], file: Path) -> None:
-    """The revision says that it will refuse, and refuses; then the author answers for it."""
+    """The revision announces that it will refuse, and refuses; then the author answers for it."""
     text = file.read_text()
     found = re.search(rf"(?<=def {function}\(\) -> None:\n)(?:    .*\n|\n(?=    ))+", text)
     assert found is not None

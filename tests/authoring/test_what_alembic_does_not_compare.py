@@ -77,7 +77,7 @@ ON_SQLITE = ("predicate", "another predicate")
 
 @pytest.mark.only("postgresql", "sqlite")
 @pytest.mark.parametrize("what", one_in(4, [*PAIRS]))
-def test_a_change_is_found_and_goes_forth_and_back(authored: Authored, what: str) -> None:
+def test_a_change_is_found_and_made_in_both_directions(authored: Authored, what: str) -> None:
     if authored.database.kind == "sqlite" and what not in ON_SQLITE:
         pytest.skip("it has no such thing")
     old, new = PAIRS[what]
@@ -100,7 +100,7 @@ def test_a_change_is_found_and_goes_forth_and_back(authored: Authored, what: str
     assert body(authored.write(table(*([old()] if old else [])))) == "pass"
 
 
-def test_what_is_as_the_models_say_is_not_found(authored: Authored) -> None:
+def test_what_equals_the_models_is_not_found(authored: Authored) -> None:
     def same() -> sa.MetaData:
         plain = authored.database.kind == "mysql"
         return table(
@@ -115,7 +115,7 @@ def test_what_is_as_the_models_say_is_not_found(authored: Authored) -> None:
 
 
 @pytest.mark.only("mysql")
-def test_the_server_is_asked_beside_a_fulltext_index(authored: Authored) -> None:
+def test_the_server_is_queried_next_to_a_fulltext_index(authored: Authored) -> None:
     def same() -> sa.MetaData:
         text = sa.Index("ft", "name", mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT")
         return table(text, sa.Column("c", sa.Integer, sa.Computed("length(name)", persisted=False)))
@@ -125,7 +125,7 @@ def test_the_server_is_asked_beside_a_fulltext_index(authored: Authored) -> None
 
 
 @pytest.mark.only("postgresql", "mysql")
-def test_another_expression_of_a_computed_column_is_told(authored: Authored) -> None:
+def test_another_expression_of_a_computed_column_is_reported(authored: Authored) -> None:
     def computed(text: str) -> sa.MetaData:
         return models(("t", sa.Column("id", sa.Integer), sa.Column("c", sa.Integer, sa.Computed(text, persisted=True))))
 

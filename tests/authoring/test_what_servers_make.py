@@ -1,4 +1,4 @@
-"""Models that ask for what the server does not make: autogenerate finds nothing of it, or says what to mend."""
+"""Models that declare what the server does not create: autogenerate finds nothing of it, or reports what to fix."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Workshop(Project):
         super().__init__(folder, database, configure={**standard, **(configure or {})})
         (folder / "migrations/script.py.mako").write_text(TEMPLATE.read_text())
         (folder / "migrations/env.py").write_text(_ENV)
-        # One for all commands: a new engine compiles each statement anew.
+        # One for all commands: a new engine compiles each statement again.
         self.engine = database.engine()
         self.models: sa.MetaData | None = None
         self.files: list[Path] = []
@@ -126,7 +126,7 @@ def values(database: Database) -> dict[str, list[dict[str, Any]]]:
 
 
 def assert_kept(before: Mapping[str, Any], after: Mapping[str, Any], dialect: str) -> None:
-    """What stood in columns that still stand, stands there still."""
+    """The values of columns that still exist are unchanged."""
     for table, rows in before.items():
         if table in after and rows and after[table]:
             common = set(rows[0]) & set(after[table][0])

@@ -1,4 +1,4 @@
-"""The examples run as their README says, and verify themselves."""
+"""The examples run as their README describes, and verify their result."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Change:
     """Two versions of the models of a project."""
 
     rows: ClassVar[Mapping[str, Sequence[Mapping[str, Any]]]] = {}
-    """What stands in the tables before."""
+    """The rows in the tables before."""
     convention: ClassVar[Mapping[str, str] | None] = CONVENTION
     skip: ClassVar[Mapping[str, str]] = {}
     """Why not, for each kind of database on which a person would not make the change."""
@@ -36,29 +36,29 @@ class Change:
     configure: ClassVar[Mapping[str, Any]] = {}
     """Further arguments of `context.configure()`."""
     refused: ClassVar[Sequence[str]] = ()
-    """The kinds of database that would block, so that the revision refuses, and says so, until its author answers for it."""
+    """The kinds of database that would block: the revision refuses, with a reason, until its author assures it."""
     refused_back: ClassVar[Sequence[str]] = ()
     """The same for the downgrade."""
     populate: ClassVar[str | None] = None
     """What the author of the migration writes in the place of `populate=...`."""
     does_more: ClassVar[bool] = False
-    """Other operations stand before it, which a first attempt finishes."""
+    """Other operations precede it, and a first attempt finishes them."""
     phases: ClassVar[Mapping[str, Sequence[str]]] = {}
     """On each kind of database: the phases that the comments in the revision must announce."""
     later: ClassVar[Sequence[str]] = ()
-    """The kinds of database on which autogenerate finds more once the phases are through, as a comment says."""
+    """The kinds of database on which autogenerate finds more once the phases are through, as a comment explains."""
     writes: ClassVar[Mapping[str, Sequence[str]]] = {}
-    """On each kind of database, or on "all": what the revision must say."""
+    """On each kind of database, or on "all": what the revision must contain."""
     reordered: ClassVar[bool] = False
-    """A column that comes back stands last in its table."""
+    """A column that is added again is the last one of its table."""
     stays: ClassVar[Mapping[str, str]] = {}
-    """On each kind of database: a pattern of what stands in the schema after a downgrade that did not before."""
+    """On each kind of database: a pattern of what is in the schema after a downgrade that did not before."""
     unlike: ClassVar[Mapping[str, str]] = {}
     """On each kind of database: why the schema differs from one that the models make at once."""
     setup: ClassVar[Mapping[str, Sequence[str]]] = {}
     """On each kind of database: SQL that runs first."""
     attached: ClassVar[Sequence[str]] = ()
-    """SQL that runs once the tables stand."""
+    """SQL that runs when the tables exist."""
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         if not abstract:

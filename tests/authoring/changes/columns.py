@@ -1,6 +1,6 @@
 """Columns that come, go and change."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 import enum
 import uuid
@@ -78,7 +78,7 @@ class AddVolatileDefault(OfCity):
 
 
 class AddRequiredColumn(OfCity):
-    """A column that may not be NULL, whose values the author has to say."""
+    """A NOT NULL column whose values the author must set."""
 
     populate = 'sa.text("length(name)")'
     writes = {"all": ["add_required_column(", "populate=...", "TODO"]}
@@ -149,7 +149,7 @@ class AddCheckedColumns(OfCity):
 
     refused = ("mysql",)
 
-    # Without the extension, Alembic sees a check only where its column is new.
+    # Without the extension, Alembic sees a check only if its column is new.
     def after(self, Base: Any) -> None:
         class City(Named, Base):
             twinned: Mapped[bool | None] = mapped_column(sa.Boolean(name="twinned", create_constraint=True))
@@ -170,7 +170,7 @@ class AddComputed(OfCity):
 
 
 class DropColumn(OfCity):
-    """A column goes, with its values, which come back."""
+    """A column is dropped; its values are restored."""
 
     rows = {"city": [{"id": 1, "name": "Paris", "note": "a"}, {"id": 2, "name": "Lyon", "note": None}]}
     writes = {"all": ["drop_column_if_exists(", "archive=True", "restore_column("]}
@@ -215,7 +215,7 @@ class DropRichColumns(OfCity):
 
 
 class DropMiddleColumn(Change):
-    """A required column goes from the middle of a table."""
+    """A required column is dropped from the middle of a table."""
 
     rows = {"city": [{"id": 1, "code": "P", "name": "Paris"}, {"id": 2, "code": "L", "name": None}]}
     reordered = True
@@ -235,7 +235,7 @@ class DropMiddleColumn(Change):
 
 
 class Renamed(Change):
-    """A column goes and another of the same type comes: perhaps it was renamed."""
+    """A column is dropped and another of the same type is added: perhaps it was renamed."""
 
     rows = {"city": [{"id": 1, "name": "Paris"}, {"id": 2, "name": None}]}
     writes = {"all": ["ColumnRename("]}
@@ -254,7 +254,7 @@ class Renamed(Change):
 
 
 class RenamedRequired(Renamed):
-    """The same where the new column may not be NULL."""
+    """The same with a new column that is NOT NULL."""
 
     populate = "sa.text(\"'x'\")"
     rows = CITIES

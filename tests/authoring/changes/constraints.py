@@ -1,6 +1,6 @@
 """Constraints."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class AddUnique(OfConstraints):
 class DropUnique(OfConstraints):
     """Unique constraints go."""
 
-    # On MariaDB a unique constraint is an index, and nothing tells them apart.
+    # On MariaDB a unique constraint is an index, and the two cannot be distinguished.
     writes = {"postgresql": ["drop_constraint_if_exists(", "create_unique_constraint_if_missing("]}
 
     def old(self) -> list[Any]:
@@ -87,7 +87,7 @@ class AddCompositeForeignKey(OfConstraints):
 
 
 class DropForeignKey(OfConstraints):
-    """A foreign key goes."""
+    """A foreign key is dropped."""
 
     writes = {"all": ["drop_constraint_if_exists(", "create_foreign_key_if_missing("]}
 
@@ -108,7 +108,7 @@ class ChangedForeignKey(OfConstraints):
 
 
 class IndexesOfForeignKeys(Change):
-    """The indexes of foreign keys change: one gets another column, also under its name, one becomes unique, one goes."""
+    """Indexes of foreign keys change: one gets another column, also under its name, one becomes unique, one is dropped."""
 
     rows = {"country": [{"id": 1}], "city": [{"id": 1, "a": 1, "b": 1, "c": 1, "d": 1}]}
 
@@ -188,7 +188,7 @@ class AddCheck(OfConstraints):
 
 
 class DropCheck(OfConstraints):
-    """A check goes."""
+    """A check is dropped."""
 
     refused_back = ("mysql",)
     needs = "alembic.ext.checkconstraint_byname"
@@ -200,7 +200,7 @@ class DropCheck(OfConstraints):
 
 
 class UnnamedUnique(OfConstraints):
-    """A unique constraint without a name goes, another comes, without a convention."""
+    """A unique constraint without a name is dropped and another added, without a convention."""
 
     convention = None
     unlike = {"mysql": "safeops gives it a name"}
@@ -214,7 +214,7 @@ class UnnamedUnique(OfConstraints):
 
 
 class UnnamedForeignKey(OfConstraints):
-    """A foreign key without a name comes and another goes, without a convention."""
+    """A foreign key without a name is added and another dropped, without a convention."""
 
     convention = None
     unlike = {"mysql": "safeops gives it a name", "sqlite": "safeops gives it a name"}

@@ -1,6 +1,6 @@
 """Defaults, computed columns and identities as they come back from the server's catalogue."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.authoring.changes import Change, only
 
 
 class Colons(Change):
-    """Words after colons, in what changes and in what goes."""
+    """Words after colons, in what changes and in what is dropped."""
 
     rows = {"city": [{"id": 1, "name": "Paris"}]}
     refused_back = ("postgresql", "mysql")
@@ -44,7 +44,7 @@ class Colons(Change):
 
 
 class CommentsOnRichColumns(Change):
-    """Comments on columns that have a type that is the alias of another with a check, or letters that have a meaning."""
+    """Comments on columns that have a type that is the alias of another with a check, or characters that have a meaning."""
 
     skip = {"sqlite": "there are no comments"}
     rows = {"city": [{"id": 1, "size": 2, "data": {"a": 1}}]}
@@ -122,7 +122,7 @@ class SerialToIdentity(Change):
 
 
 class ComputedBesideNamesakes(Change):
-    """A computed column goes whose name ends that of another."""
+    """A computed column is dropped whose name is the end of another name."""
 
     refused_back = ("postgresql", "mysql")
     reordered = True
@@ -145,7 +145,7 @@ class ComputedBesideNamesakes(Change):
 
 
 class DropBesideComputed(Change):
-    """A column goes, and a virtual one with it."""
+    """A column is dropped, and a virtual one with it."""
 
     skip = {"postgresql": "versions before 18 have no virtual columns"}
     reordered = True

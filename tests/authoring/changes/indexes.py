@@ -1,6 +1,6 @@
 """Indexes."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 
@@ -89,7 +89,7 @@ class FunctionalIndex(OfIndexes):
 
 
 class DropFunctionalIndex(OfIndexes):
-    """An index over an expression goes."""
+    """An index over an expression is dropped."""
 
     skip = {"mysql": "there are no indexes over expressions", "sqlite": "Alembic does not see them"}
 
@@ -108,7 +108,7 @@ class PartialIndex(OfIndexes):
 
 
 class DropPartialIndex(OfIndexes):
-    """An index over some of the rows goes."""
+    """A partial index is dropped."""
 
     skip = {"mysql": "there are no partial indexes"}
 

@@ -1,6 +1,6 @@
 """Names that must be quoted, or are long."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 
@@ -137,7 +137,7 @@ class LongNames(Change):
 
 
 class QuotedName(Change):
-    """Names that are always quoted, by the author's wish."""
+    """Names that the author always quotes."""
 
     rows = {"city": [{"id": 1}]}
 

@@ -1,6 +1,6 @@
 """What models of real projects bring along."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 import uuid
 from datetime import datetime
@@ -50,7 +50,7 @@ class Dataclasses(Change):
 
 
 class OwnTypes(Change):
-    """Types of the project's own, in a new table, a new column, and a column that goes."""
+    """Types of the project's own, in a new table, a new column, and a dropped column."""
 
     rows = {"city": [{"id": 1, "old": 5, "place": "(1,2)"}]}
 
@@ -178,7 +178,7 @@ class Partitioned(Change):
 
 
 class WithViews(Change):
-    """A database in which views stand that no model has."""
+    """A database with views that no model has."""
 
     rows = CITIES
     attached = ("CREATE VIEW names AS SELECT id, name FROM city",)

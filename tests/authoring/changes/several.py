@@ -1,6 +1,6 @@
 """Several things at once, and things that hang together."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Tables that come and go."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 import enum
 from datetime import date, datetime
@@ -61,7 +61,7 @@ class NewTable(Change):
 
 
 class DropTable(Change):
-    """A table goes, with its rows, which come back."""
+    """A table is dropped; its rows are restored."""
 
     rows = {
         **CITIES,
@@ -108,7 +108,7 @@ class DropTwoTables(Change):
 
 
 class DropReferredTable(Change):
-    """A table goes to which one that stays refers by a foreign key, which goes too."""
+    """A table is dropped, and with it a foreign key to it from a table that is kept."""
 
     rows = {
         "country": [{"id": 1, "name": "France"}],
@@ -283,7 +283,7 @@ class SecondSchema(Change):
 
 
 class NoConvention(Change):
-    """Constraints that nobody named, in a project without a naming convention."""
+    """Constraints without names, in a project without a naming convention."""
 
     convention = None
     rows = CITIES
@@ -308,7 +308,7 @@ class NoConvention(Change):
 
 
 class TableForTable(Change):
-    """One table goes and another comes, as when a model is renamed."""
+    """One table is dropped and another created, as when a model is renamed."""
 
     rows = {"town": [{"id": 1, "name": "Paris"}]}
 

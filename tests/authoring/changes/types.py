@@ -1,6 +1,6 @@
 """Types that change."""
 
-# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+# ruff: noqa: RUF012 -- constant class attributes are the most readable form here
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class OfType(Change, abstract=True):
 
 
 class Wider(OfType):
-    """A text may be longer: a change in a moment; back again the table would be rewritten, or read."""
+    """A text may be longer: a brief change; in the other direction the table would be rewritten, or read."""
 
     old, new = String(20), String(40)
     writes = {"all": ["alter_column_type("]}
@@ -159,7 +159,7 @@ class TypeAndForeignKey(Change):
 
 
 class EnumToEnum(Change):
-    """A named type becomes another, in names that a shell has to be told of."""
+    """A named type becomes another, with names that a shell must quote."""
 
     skip = NO_NAMED_TYPES
     unlike = {"postgresql": "the former type stays"}
@@ -299,7 +299,7 @@ class EnumAddedAndUsed(Change):
 
 
 class LastUseOfEnum(Change):
-    """The only column of a named type goes; the type stays, since others may use it."""
+    """The only column of a named type is dropped; the type is kept, since others may use it."""
 
     unlike = {"postgresql": "a type is nobody's to drop who does not know who else uses it"}
     rows = {"city": [{"id": 1, "mood": "sad"}]}
