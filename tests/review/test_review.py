@@ -96,7 +96,7 @@ def test_text_shows_place_problem_reason_and_replacement(reviewing: Reviewing) -
         "versions/r1_one.py:11: unsafe: index-blocks-writes",
         "CREATE INDEX ix_users_name ON users (name)",
         "SHARE on public.users (blocks writes)",
-        "docs/rules/index-blocks-writes.md",
+        "/rules/index-blocks-writes.html",
         "2 revisions: 1 unsafe",
     ):
         assert part in said

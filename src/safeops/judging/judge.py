@@ -19,7 +19,7 @@ from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, HelperSent, Sent, Unseen
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.transactions import Transaction
-from safeops.judging.truths import LONG, REWRITE, ROWS, Measured, Truth, truth_of
+from safeops.judging.truths import CATALOGUE, LONG, REWRITE, ROWS, Measured, Truth, truth_of
 from safeops.judging.writer import Lock, Writer, shown
 from safeops.naming import Name
 
@@ -336,7 +336,12 @@ class Judge:
         yield self._writer.locking(rule, verdict, step.operation, step.sent, lock, why)
 
     def _why(self, step: _Step, lock: Lock) -> str:
-        return wording.blocked(self.server, lock, step.truth.why if step.truth is not None else "")
+        truth = step.truth
+        if truth is None or lock.work != CATALOGUE or not any(effect.work in LONG for effect in truth.effects):
+            return wording.blocked(self.server, lock, truth.why if truth is not None else "")
+        # The truth explains the long work, which is done online, or on a table that is new, empty or small.
+        online = any(one.work in LONG for one in step.locks)
+        return wording.blocked(self.server, lock, truth.why if online else "", online=online)
 
     # Notes ------------------------------------------------------------------------------------------------------
 

@@ -9,27 +9,29 @@ from safeops.judging.writer import Lock
 
 DURING = {
     CATALOGUE: "for milliseconds (a catalogue change)",
-    SCAN: "while all its rows are read",
-    BUILD: "while an index is built over all its rows",
-    REWRITE: "while all its rows are rewritten",
+    SCAN: "while all rows are read",
+    BUILD: "while an index is built over all rows",
+    REWRITE: "while all rows are rewritten",
     ROWS: "while rows are changed",
-    NO_WORK: "while the lock is held",
+    NO_WORK: "until the lock is released",
 }
 """How long a lock on a table blocks, by the work on that table."""
 LATER = {SCAN: "rows are read", BUILD: "an index is built", REWRITE: "rows are rewritten", ROWS: "rows are changed"}
 """The work of a later statement, perhaps on another table."""
 
 
-def blocked(server: JudgedServer, lock: Lock, because: str) -> str:
+def blocked(server: JudgedServer, lock: Lock, because: str, *, online: bool = False) -> str:
     """Return what a lock blocks, for how long, and why.
 
     Args:
         server: The server.
         lock: The lock.
         because: Why the statement needs it, as a clause; empty if there is nothing to add.
+        online: The statement does long work under a weaker lock, and takes this one only before and after it.
     """
+    during = "for milliseconds, before and after online work" if online else DURING[lock.work]
     why = _still_held(lock.lock, lock.by) if lock.by else because
-    return f"{_blocks(server, lock)} {DURING[lock.work]}{': ' if why else ''}{why}."
+    return f"{_blocks(server, lock)} {during}{': ' if why else ''}{why}."
 
 
 def blocked_by_earlier(server: JudgedServer, lock: Lock) -> str:
@@ -44,7 +46,7 @@ def blocked_without_timeout(lock: Lock) -> str:
 
 def rows_blocked(lock: Lock, total: int | None) -> str:
     rows = "all or many rows" if total is None else f"about {total:,} rows"
-    return f"Blocks writes to {rows} of {lock.table} until the transaction ends, which keeps each of them locked."
+    return f"Blocks writes to {rows} of {lock.table} until the transaction ends: each of them stays locked."
 
 
 def rows_blocked_by_code(lock: Lock) -> str:

@@ -105,7 +105,9 @@ def _downgrade(script: Script, findings: Iterable[Finding]) -> Iterator[Finding]
     missing = missing_downgrade(script)
     if missing is not None:
         line, what = missing
-        yield Finding("missing-downgrade", NOTE, f"The revision {what}.", Place(script.path, line))
+        yield Finding(
+            "missing-downgrade", NOTE, f"A rollback cannot undo the revision: it {what}.", Place(script.path, line)
+        )
     elif any(finding.rule in LOSING for finding in findings):
         why = "A rollback cannot restore the values that upgrade() drops: they are not archived."
         yield Finding("lossy-downgrade", NOTE, why, Place(script.path, line_of(Path(script.path), "def downgrade")))

@@ -65,7 +65,7 @@ class JudgedServer(Port):
         """Return why the server rejects a statement: it rejects an ALGORITHM or LOCK that it cannot use."""
         for kinds, trait, syntax in self.lacks:
             if operation.kind in kinds and trait in operation.traits:
-                return f"{self.product} has no {syntax}."
+                return f"{self.product} does not support {syntax}."
         asked = frozenset(trait for trait in operation.traits if trait.startswith(("algorithm ", "lock ")))
         if not asked or "unknown column" in operation.traits:
             return None

@@ -352,7 +352,7 @@ _READERS: dict[str, Callable[[Reader], Iterator[Operation]]] = {
     "UNLOCK": _plain(op.COMMIT),
     "SAVEPOINT": _plain(op.SAVEPOINT),
     "RELEASE": _plain(op.SAVEPOINT),
-    "CALL": _plain(op.OPAQUE, "a procedure, whose code the text of the statement does not show"),
+    "CALL": _plain(op.OPAQUE, "it calls a procedure, and the code of that is not part of the statement"),
     "PREPARE": _plain(op.OPAQUE, "a text that the server puts together"),
     "EXECUTE": _plain(op.OPAQUE, "a text that the server puts together"),
     **dict.fromkeys(_WITHOUT_TABLES, _plain(op.OTHER)),

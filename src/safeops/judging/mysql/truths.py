@@ -156,7 +156,7 @@ def _constraints() -> Iterator[Truth]:
     yield _truth(key, (*_METADATA, brief), "inline", why="the table is new")
     yield _truth(key, (*_METADATA, brief), "empty table", why="there are no rows to check")
     yield _truth(key, (*_online(BUILD), brief), "unchecked keys", why="foreign_key_checks is 0")
-    why = "while foreign_key_checks is 1, the table is copied to check its rows, and the referenced rows are locked"
+    why = "with foreign_key_checks=1 the table is copied to check its rows, and the referenced rows are locked"
     yield from (replace(each, effects=(*each.effects, read)) for each in _copies(key, why=why))
     yield _truth(op.ADD_CHECK, _BRIEF, "not enforced", products=MYSQL)
     yield from _copies(op.ADD_CHECK, why="the table is copied to check its rows")
@@ -227,7 +227,7 @@ _ALTERS = frozenset(
 
 def _requested(truths: list[Truth]) -> Iterator[Truth]:
     """Put before each truth its variants for statements with ALGORITHM=COPY, LOCK=SHARED or LOCK=EXCLUSIVE."""
-    requested = "the statement requests it"
+    requested = "the statement requests this algorithm or lock"
     for kind in sorted(_ALTERS):
         for lock, taken in (("lock exclusive", COPY_EXCLUSIVE), ("lock shared", COPY)):
             yield _truth(kind, (Effect("table", taken, REWRITE),), "algorithm copy", lock, why=requested)
@@ -252,7 +252,7 @@ def _locked(truth: Truth, requested: str, lock: str, work: str) -> Truth:
         effects=effects,
         when=truth.when | {requested},
         unless=truth.unless | unless,
-        why="the statement requests it",
+        why="the statement requests this algorithm or lock",
     )
 
 

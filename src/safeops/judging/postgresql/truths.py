@@ -58,7 +58,7 @@ def on(lock: str, work: str = CATALOGUE, where: str = "table") -> tuple[str, str
 
 REFERENT = on(SRE, CATALOGUE, "other")
 READ = on(AS, SCAN, "other")
-_STORED = "each row stores its own value, so the whole table is rewritten"
+_STORED = "each row stores its own value"
 _KEPT = "LOCK TABLE holds it until the transaction ends"
 _CHECKED = "every row is checked before the constraint is accepted"
 
@@ -66,7 +66,7 @@ _CHECKED = "every row is checked before the constraint is accepted"
 COLUMNS = (
     truth(op.ADD_COLUMN, on(AE), when="if exists, already", why="the column already exists"),
     truth(op.ADD_COLUMN, on(AE, REWRITE), REFERENT, when="volatile default", rule="column-rewrites",
-          why="the default differs from row to row, so the whole table is rewritten"),
+          why="the default differs from row to row"),
     truth(op.ADD_COLUMN, on(AE, REWRITE), REFERENT, when="identity", rule="column-rewrites", why=_STORED),
     truth(op.ADD_COLUMN, on(AE, REWRITE), REFERENT, when="serial", rule="column-rewrites", why=_STORED),
     truth(op.ADD_COLUMN, on(AE, REWRITE), REFERENT, when="stored", rule="column-rewrites", why=_STORED),
@@ -103,7 +103,7 @@ TYPES = (
           why="the rows are unchanged, but a CHECK of the column is verified again for every row"),
     truth(op.CHANGE_TYPE, on(AE), when="widens", unless="using", why="both types are stored in the same way"),
     truth(op.CHANGE_TYPE, on(AE, REWRITE), rule="type-rewrites",
-          why="the types are stored differently, so every row and every index is rewritten"),
+          why="the types are stored differently, and every index is rebuilt too"),
 )
 CONSTRAINTS = (
     truth(op.ADD_CHECK, on(AE), when="not enforced", since=(18,), why="nothing is checked"),

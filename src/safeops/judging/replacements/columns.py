@@ -143,13 +143,13 @@ def alter_column(altered: ops.AlterColumnOp, about: About) -> Replacement | None
     if not made:
         return None
     if not all(one.upgrade for one in made):
-        return Replacement("", note=" ".join(one.note for one in made if one.note))
+        return Replacement("", note=" ".join(dict.fromkeys(one.note for one in made if one.note)))
     undone = [one.downgrade for one in reversed(made)]
     return Replacement(
         lines(*(one.upgrade for one in made)),
         lines(*undone) if all(undone) else "",
         one_to_one=len(made) == 1 and made[0].one_to_one,
-        note=" ".join(one.note for one in made if one.note),
+        note=" ".join(dict.fromkeys(one.note for one in made if one.note)),
     )
 
 

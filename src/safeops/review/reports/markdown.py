@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safeops.judging.finding import NOTE, UNSAFE, Finding
-from safeops.review.reports.words import instead_of, lock_of, sentence, work_of
+from safeops.review.reports.words import instead_of, lock_of, page_of, sentence, work_of
 from safeops.review.reviewed import Reviewed, ReviewedRevision, path_in_repository, place_of
 
 HEAD = ("| | line | rule | problem | lock | work |", "|---|---|---|---|---|---|")
@@ -32,7 +32,12 @@ def _rows(revision: ReviewedRevision) -> Iterator[str]:
     for finding in revision.all:
         line = f"`{_place(revision, finding)}`"
         texts = (sentence(finding.why), lock_of(finding), work_of(finding) if finding.verdict != NOTE else "")
-        cells = (SIGNS.get(finding.verdict, finding.verdict), line, f"`{finding.rule}`", *map(_cell, texts))
+        cells = (
+            SIGNS.get(finding.verdict, finding.verdict),
+            line,
+            f"[`{finding.rule}`]({page_of(finding.rule)})",
+            *map(_cell, texts),
+        )
         yield f"| {' | '.join(cells)} |"
 
 

@@ -14,7 +14,7 @@ from safeops import __version__
 from safeops.judging.finding import BRIEF, NOTE, UNSAFE, Finding
 from safeops.judging.rules import RULES
 from safeops.review.baseline import fingerprints
-from safeops.review.reports.words import message_of, with_instead
+from safeops.review.reports.words import message_of, page_of, with_instead
 from safeops.review.reviewed import Accepted, Reviewed, ReviewedRevision, path_in_repository, place_of
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -36,8 +36,13 @@ def _rule(name: str) -> dict[str, Any]:
     rule = RULES.get(name)
     if rule is None:
         return {"id": name, "shortDescription": {"text": name.replace("-", " ")}}
-    help_text = f"{rule.why} {rule.instead}"
-    return {"id": name, "shortDescription": {"text": rule.title}, "help": {"text": help_text, "markdown": help_text}}
+    text = f"{rule.why} {rule.instead}"
+    return {
+        "id": name,
+        "shortDescription": {"text": rule.title},
+        "help": {"text": text, "markdown": text},
+        "helpUri": page_of(name),
+    }
 
 
 def _results(revision: ReviewedRevision) -> Iterator[dict[str, Any]]:

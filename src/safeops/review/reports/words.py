@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from safeops.judging.finding import Finding
-from safeops.judging.truths import BUILD, NO_WORK, REWRITE, ROWS, SCAN
+from safeops.judging.truths import BUILD, CATALOGUE, NO_WORK, REWRITE, ROWS, SCAN
 from safeops.planned import counted
 
 ASSUMED = "assumed"
-WORK = {SCAN: "table scan", BUILD: "index build", REWRITE: "table rewrite", ROWS: "row changes", NO_WORK: "no work"}
+PAGES = "https://alembic-safeops.readthedocs.io/en/latest/rules/"
+WORK = {
+    CATALOGUE: "catalogue change",
+    SCAN: "table scan",
+    BUILD: "index build",
+    REWRITE: "table rewrite",
+    ROWS: "row changes",
+    NO_WORK: "none",
+}
 
 
 def lock_of(finding: Finding) -> str:
@@ -45,7 +53,7 @@ def duration(seconds: float) -> str:
 
 def page_of(rule: str) -> str:
     """Return the page of the documentation about a rule."""
-    return f"docs/rules/{rule}.md"
+    return f"{PAGES}{rule}.html"
 
 
 def sentence(text: str) -> str:
