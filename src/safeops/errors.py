@@ -109,20 +109,23 @@ class SafeOpsError(CommandError):
         }
 
     @property
-    def state(self) -> str:
-        """Whether anything was changed, and whether to run again."""
+    def changes(self) -> str:
+        """What was changed before the failure and is kept."""
         earlier = f" Completed earlier in this revision and kept: {_listed(self.earlier)}." if self.earlier else ""
         if self._state:
             return f"{self._state}{earlier}"
+        kept = [f"Completed and kept: {_listed(self.kept)}."] if self.kept else []
+        left = [f"Could not be removed, because the same sessions block it: {thing}." for thing in self.left]
+        return f"{' '.join([*kept, *left]) or 'This step changed nothing.'}{earlier}"
+
+    @property
+    def state(self) -> str:
+        """What was changed, and whether to run again."""
+        if self._state:
+            return self.changes
         if self.kept or self.left:
-            kept = [f"Completed and kept: {_listed(self.kept)}."] if self.kept else []
-            left = [f"Could not be removed, because the same sessions block it: {thing}." for thing in self.left]
-            return f"{' '.join([*kept, *left])}{earlier} Running again continues from there."
-        return (
-            f"This step changed nothing.{earlier} Running again is safe and skips what is done."
-            if earlier
-            else NOTHING_CHANGED
-        )
+            return f"{self.changes} Running again continues from there."
+        return f"{self.changes} Running again is safe and skips what is done." if self.earlier else NOTHING_CHANGED
 
     @state.setter
     def state(self, text: str) -> None:

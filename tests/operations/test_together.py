@@ -90,7 +90,7 @@ def test_a_transaction_that_is_not_ours(database, tmp_path, env):
     message = str(error.value)
     for words in (
         "add_column_if_missing()",
-        "begun by env.py",
+        "env.py began the transaction",
         "engine.begin()",
         "with engine.connect() as connection:",
     ):

@@ -89,11 +89,7 @@ def test_all_revisions_in_one_transaction(database: Database, tmp_path: Path) ->
     env.write_text(env.read_text().replace("transaction_per_migration=True", "transaction_per_migration=False"))
     with pytest.raises(RevisionFailed) as raised:
         upgrade(project.config)
-    stands = (
-        "no revision. No revision was completed"
-        if database.kind == "postgresql"
-        else "r2. Completed in this run: r1, r2."
-    )
+    stands = "no revision. Also rolled back" if database.kind == "postgresql" else "r2. Completed in this run: r1, r2."
     assert f"The database is at {stands}" in str(raised.value)
     assert ("one transaction: r1, r2" in str(raised.value)) == (database.kind == "postgresql")
     assert project.current() == (() if database.kind == "postgresql" else ("r2",))

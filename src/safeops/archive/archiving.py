@@ -23,7 +23,7 @@ from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillConflict, BackfillIncomplete, UnsafeOperation
 from safeops.execution.inspect import find, keeping, look_into
-from safeops.execution.lock_retry import Explain, execute, with_lock_retry
+from safeops.execution.lock_retry import Explain, execute, tidying, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_kept_table, check_subscribers_of_state
 from safeops.naming import Code, Name, call
@@ -204,8 +204,8 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
     followed = look_into(migration, table.name, lambda: archives.is_followed(table.name, archive))
     if not followed or find(migration, archive) is None:
         # Without its triggers an archive has missed writes: start again.
-        execute(migration, archives.stop_following(table.name, archive))
-        execute(migration, archives.drop_archive(archive, {}))
+        execute(migration, tidying(archives.stop_following(table.name, archive)))
+        execute(migration, tidying(archives.drop_archive(archive, {})))
         forget_progress(migration, record)
         execute(migration, archives.create_archive(table, column, key[1], archive))
     done.append(f"created table {archive} and the triggers that copy writes to {table.name}.{column}")

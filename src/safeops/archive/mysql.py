@@ -43,7 +43,7 @@ class LockedDrop(Step):
     dropping: tuple[str, ...] = ()
     making: tuple[str, ...] = ()
 
-    def execute(self, database: Any) -> None:
+    def execute(self, database: Any) -> bool:
         # https://mariadb.com/kb/en/lock-tables/: statements on a table that this session has locked keep the lock.
         database.run(self.locking)
         try:
@@ -55,6 +55,7 @@ class LockedDrop(Step):
                 for sql in self.making:
                     database.run(sql)
                 raise
+            return True
         finally:
             with suppress(DBAPIError):
                 database.run("UNLOCK TABLES")

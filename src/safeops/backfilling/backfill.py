@@ -133,7 +133,9 @@ def execute(
     """Run a backfill, and report it in the log and for the errors of later calls."""
     with Reporter.of("backfilling", spec.table, spec.columns, migration.database) as reporter:
         report = BackfillRun(migration, spec, limits, progress or reporter, executor, connect).execute()
-    log.info("finished backfill %s: %s", spec.name, report)
+    # Without a batch a skip was logged.
+    if report.batches:
+        log.info("finished backfill %s: %s", spec.name, report)
     if report.rows:
         migration.done.append(f"filled {counted(report.rows)} of {spec.table}")
     return report

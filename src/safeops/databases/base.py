@@ -112,9 +112,9 @@ class Database(ABC):
                 self.run("ROLLBACK")
             raise
 
-    def execute(self, step: Step) -> None:
-        """Send a step."""
-        step.execute(self)
+    def execute(self, step: Step) -> bool:
+        """Send a step; return False if it is no longer needed."""
+        return step.execute(self)
 
     def session_settings(self, *, role: bool = True) -> SessionSettings:
         """Return what env.py may have set on this session that decides how names are resolved, and what may be done.

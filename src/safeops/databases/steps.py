@@ -32,6 +32,7 @@ class Step:
         caveat: What may keep it from working, as the end of ``does``.
         skips_partitions: It locks no partition of its tables.
         constant_time: Its duration does not depend on the rows of the table.
+        tidies: It removes leftovers of an interrupted run, if there are any: neither the log nor a message lists it.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
         waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
@@ -72,22 +73,24 @@ class Step:
     caveat: str = ""
     skips_partitions: bool = False
     constant_time: bool = False
+    tidies: bool = False
 
     @property
     def reads_rows(self) -> bool:
         """Its duration grows with the rows of its table."""
         return self.scans and not self.constant_time
 
-    def execute(self, database: Database) -> None:
-        """Send the step if it is still needed; several statements in one transaction."""
+    def execute(self, database: Database) -> bool:
+        """Send the step, several statements in one transaction; return False if it is no longer needed."""
         if self.needed_if is not None and not database.scalar(f"SELECT {self.needed_if}"):
-            return
+            return False
         if not self.then:
             database.run(self.sql)
-            return
+            return True
         with database.transaction():
             for sql in (self.sql, *self.then):
                 database.run(sql)
+        return True
 
 
 Plan: TypeAlias = Iterator[Step]

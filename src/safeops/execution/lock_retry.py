@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases.base import Database
 from safeops.databases.server import Holder, Watch, in_brief
+from safeops.databases.server_errors import message_of
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.execution.holders import listed, who_holds
@@ -125,17 +126,23 @@ def execute(migration: Migration, plan: Iterable[Step], explain: Explain | None 
     """
     if (dry_run := current_dry_run()) is not None and not migration.offline:
         return record_plan(dry_run, migration.database, plan)
-    work = Work()
+    work, planned = Work(), False
     for step in plan:
+        planned = True
         if migration.offline:
             _render(migration, step)
-        else:
-            started = time.monotonic()
-            _persist(migration, step, work, explain)
+            continue
+        started = time.monotonic()
+        if _persist(migration, step, work, explain) and not step.tidies:
             log.info("%s (%.2f s)", step.does, time.monotonic() - started)
             migration.done.append(step.does)
-        work.steps.append(step)
-    return bool(work.steps)
+            work.steps.append(step)
+    return planned
+
+
+def tidying(plan: Iterable[Step]) -> Iterator[Step]:
+    """Return the steps of a plan that removes the leftovers of an interrupted run, if there are any."""
+    return (replace(step, tidies=True) for step in plan)
 
 
 def _render(migration: Migration, step: Step) -> None:
@@ -145,10 +152,10 @@ def _render(migration: Migration, step: Step) -> None:
         migration.render(sql)
 
 
-def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> None:
+def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> bool:
     await_obstacles(migration, step, work)
     try:
-        with_lock_retry(migration, step.does, lambda: _attempt(migration, step, work), step, work)
+        return with_lock_retry(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
         taught = explain(error) if explain else None
         if taught is None and migration.database.errors.is_race(error, step):
@@ -196,26 +203,25 @@ def await_obstacles(migration: Terms, step: Step, work: Work) -> None:
         obstacles = {key: now[key] for key in obstacles if key in now}
 
 
-def _attempt(migration: Migration, step: Step, work: Work) -> None:
+def _attempt(migration: Migration, step: Step, work: Work) -> bool:
     try:
-        _execute_online(migration, step)
+        return _execute_online(migration, step)
     except BaseException:
         work.left[:] = [cleaning.leaves for cleaning in step.cleanup if not _cleaned_up(migration, cleaning)]
         raise
 
 
-def _execute_online(migration: Migration, step: Step) -> None:
-    """Try the step and its other online spellings; where the server refuses them all, it is a matter of assurance."""
+def _execute_online(migration: Migration, step: Step) -> bool:
+    """Try the step and its other online spellings; if the server refuses them all, the author must assure it."""
     for spelling in (step, *(replace(step, sql=sql) for sql in step.alternatives)):
         try:
-            migration.database.execute(spelling)
+            return migration.database.execute(spelling)
         except DBAPIError as error:
             if not migration.database.errors.is_refusal(error):
                 raise
             refusal = error
-        else:
-            return
     _execute_anyway(migration, step, refusal)
+    return True
 
 
 def _execute_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
@@ -223,10 +229,10 @@ def _execute_anyway(migration: Migration, step: Step, error: DBAPIError) -> None
     if step.when_assured is None or reason is None:
         helps = step.when_assured is not None
         raise UnsafeOperation(
-            f"{migration.database.describe()} cannot do this online: {step.sql}",
-            why=f"It says: {error.orig!s}. Done another way it would block reads or writes for as long as it takes.",
-            remedy="Where that is fine, say why:" if helps else "",
-            code='with assured("the table is small and nobody writes to it"):\n    ...' if helps else "",
+            f"{could_not(step.does)}: {migration.database.describe()} cannot do this online: {message_of(error)}.",
+            why=f"Any other way blocks reads or writes for as long as it takes. The statement was: {step.sql}",
+            remedy="If that is fine here, give the reason:" if helps else "",
+            code='with assured("the table is small and has no writers"):\n    ...' if helps else "",
         ) from error
     log.warning("not online, because %s: %s", reason, step.when_assured)
     migration.database.run(step.when_assured)

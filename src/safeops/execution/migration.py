@@ -272,17 +272,11 @@ def outside_transaction(
 
 def _not_ours(helper: str) -> TransactionNotOurs:
     return TransactionNotOurs(
-        f"{helper}() has to commit as it goes, but the transaction around this migration was begun by env.py.",
-        why="env.py called engine.begin() or connection.begin(), or ran a statement on the connection before"
-        " context.configure(), which begins a transaction too, or called context.run_migrations() without"
-        " context.begin_transaction() around it. Alembic then leaves that transaction alone: it never commits it, and a"
-        " statement run before context.configure() even loses the whole migration.",
-        remedy="In env.py, replace engine.begin() by engine.connect(), commit after any statement of your own, and run"
-        " the migrations inside context.begin_transaction():",
-        code="with engine.connect() as connection:\n"
-        "    # connection.execute(...); connection.commit()   # only if env.py needs a statement of its own\n"
-        "    context.configure(connection=connection, target_metadata=target_metadata,\n"
-        "                      transaction_per_migration=True)\n"
+        f"{helper}() must commit its steps, but env.py began the transaction, and Alembic never commits that.",
+        why="env.py calls engine.begin(), runs SQL before context.configure(), or lacks context.begin_transaction().",
+        remedy="Write in env.py, and commit any SQL of its own before context.configure():",
+        code="with engine.connect() as connection:  # not engine.begin()\n"
+        "    context.configure(connection=connection)  # and its other arguments\n"
         "    with context.begin_transaction():\n"
         "        context.run_migrations()",
     )

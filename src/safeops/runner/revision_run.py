@@ -26,7 +26,7 @@ from safeops import _alembic
 from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.connections import run_on_connection
-from safeops.errors import NOTHING_CHANGED, BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
+from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary
 from safeops.runner.environment import ReachedDatabase, explaining_errors
@@ -163,11 +163,11 @@ def _failed(
     state = f"{_state(run, reached)} {_kept(run, running, reached, error)}"
     if not isinstance(error, SafeOpsError):
         return RevisionFailed(f"{heading}\n{summary(error)}", remedy=again, code=rerun, state=state)
-    state = f"{'This step changed nothing.' if error.state == NOTHING_CHANGED else error.state} {state}"
+    state = f"{error.changes} {state}"
     failed = RevisionFailed(f"{heading}\n{error.problem}", why=error.why, remedy=again, code=rerun, state=state)
     if error.remedy and not stopped:
         failed.remedy, failed.code = error.remedy, error.code
-        failed.state = f"{state}\n{again}\n    {rerun}"
+        failed.state = f"{state}\nThen run again to continue: {rerun}"
     failed.number = error.number
     return failed
 
@@ -198,9 +198,9 @@ def _state(run: RevisionRun, reached: ReachedDatabase) -> str:
     # env.py may run all revisions in one transaction, which is rolled back as a whole.
     done = [applied.revision for applied in run.applied if (applied.revision in contained) is run.is_upgrade]
     undone = [applied.revision for applied in run.applied if applied.revision not in done]
-    finished = f"Completed in this run: {', '.join(done)}." if done else "No revision was completed in this run."
+    finished = f" Completed in this run: {', '.join(done)}." if done else ""
     rolled_back = f" Also rolled back, because env.py uses one transaction: {', '.join(undone)}." if undone else ""
-    return f"{at} {finished}{rolled_back}"
+    return f"{at}{finished}{rolled_back}"
 
 
 def _kept(run: RevisionRun, running: Pending, reached: ReachedDatabase, error: Exception) -> str:
@@ -209,11 +209,11 @@ def _kept(run: RevisionRun, running: Pending, reached: ReachedDatabase, error: E
     kept = f"Completed helper steps of {running.revision} are kept, and skipped by the next run. "
     helpers = "" if isinstance(error, SafeOpsError) else kept
     if run.transactional:
-        return f"{helpers}Its op.* calls after the last helper were rolled back."
+        return f"{helpers}The op.* calls of {running.revision} after its last helper were rolled back."
     name = database_for(reached.engine.dialect, None).product
     return (
-        f"{helpers}Its op.* calls may be kept too, because {name} commits each change at once: check the schema before you"
-        " run it again."
+        f"{helpers}The op.* calls of {running.revision} may be kept too, because {name} commits each change at once: check"
+        " the schema first."
     )
 
 

@@ -283,7 +283,7 @@ class WithoutWaiting(Step):
 
     variables: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
 
-    def execute(self, database: Any) -> None:
+    def execute(self, database: Any) -> bool:
         end = time.monotonic() + database.lock_wait
         while True:
             try:

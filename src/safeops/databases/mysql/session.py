@@ -109,12 +109,12 @@ class Session(Database):
         found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
         return bool(found) and str(found[0][1]).upper() == "ON"
 
-    def execute(self, step: Step) -> None:
+    def execute(self, step: Step) -> bool:
         if step.finds_violations:
             self._check_rows(step)
-            return
+            return True
         try:
-            super().execute(step)
+            return super().execute(step)
         except DBAPIError as error:
             if number_of(error) == NO_TRIGGERS:
                 kept = "What was finished before is kept; running again continues from there."

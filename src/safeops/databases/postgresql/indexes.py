@@ -158,7 +158,7 @@ class IndexDDL(ddl.DDL):
     def drop_invalid(self, name: Name, index: str, existing: Table | None) -> Step:
         return concurrently(
             f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, existing)}",
-            f"dropped index {index} if an interrupted build left it invalid",
+            f"dropped index {index}, which an interrupted build left invalid",
             name,
             leaves=f"the invalid index {index}, which no query uses",
             needed_if=self._is_invalid(name, index),

@@ -50,10 +50,10 @@ class Rebuild(Step):
     natively: tuple[str, ...] = ()
     values: tuple[tuple[str, str], ...] = ()
 
-    def execute(self, database: Any) -> None:
+    def execute(self, database: Any) -> bool:
         """Rebuild the table, or do the same without that."""
         if self.natively and _done_natively(database, self):
-            return
+            return True
         with (
             # Dropping the old table would delete the rows of the tables that cascade from it.
             database.pragma("foreign_keys", 0),
@@ -62,6 +62,7 @@ class Rebuild(Step):
             database.transaction(),
         ):
             _Rebuilding(database, self).execute()
+        return True
 
 
 def _done_natively(database: Session, step: Rebuild) -> bool:

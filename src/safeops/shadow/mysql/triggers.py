@@ -46,15 +46,16 @@ class Locked(Step):
 
     table: Name = field(default_factory=lambda: Name(""))
 
-    def execute(self, database: Any) -> None:
+    def execute(self, database: Any) -> bool:
         if self.sql in self.alternatives:
             for sql in (self.sql, *self.then):
                 database.run(sql)
-            return
+            return True
         try:
             database.run(f"LOCK TABLES {database.quoted_table(self.table)} WRITE")
             for sql in _together(database, self.sql, *self.then):
                 database.run(sql)
+            return True
         finally:
             # A lost connection holds no locks; the first error is the useful one.
             with suppress(sa.exc.SQLAlchemyError):
