@@ -1,4 +1,4 @@
-"""The application that goes on while the schema changes under it: it writes a city every few milliseconds.
+"""The application that keeps running while the schema changes: it writes a city every few milliseconds.
 
 It knows only the columns that it was written against, as a deployed application does.
 """
@@ -22,7 +22,7 @@ FIRST_NEW_ID = 900_000_000
 
 @dataclass(frozen=True)
 class Write:
-    """When a write was asked for, and how many seconds passed until it was committed."""
+    """When a write began, and how many seconds passed until it was committed."""
 
     at: float
     wait: float
@@ -38,7 +38,7 @@ class Application(threading.Thread):
 
     def __init__(self, url: str, places: Places) -> None:
         super().__init__(name="the application", daemon=True)
-        # SQLite lets a writer wait for the file; short, so that each of our own retries is seen and counted.
+        # On SQLite a writer waits for the file; a short timeout makes each retry visible and countable.
         patience = {"timeout": 0.1} if url.startswith("sqlite") else {}
         self._engine = engine_for(url, isolation_level="AUTOCOMMIT", connect_args=patience)
         self._known: Sequence[Row] = list(places.cities.values())
@@ -51,7 +51,7 @@ class Application(threading.Thread):
         self.failure: Exception | None = None
 
     def run(self) -> None:
-        """Writes until it is told to stop, or until a write fails."""
+        """Writes until it is stopped, or until a write fails."""
         try:
             with self._engine.connect() as connection:
                 while not self._finished.wait(PAUSE):
@@ -60,7 +60,7 @@ class Application(threading.Thread):
             self.failure = failure
 
     def finish(self) -> None:
-        """Lets the write in hand end, and stops."""
+        """Finishes the current write, and stops."""
         self._finished.set()
         self.join()
 
@@ -70,12 +70,12 @@ class Application(threading.Thread):
         return max(self.writes, key=lambda write: write.wait)
 
     def _write(self, connection: sa.Connection) -> None:
-        asked = time.perf_counter()
+        began = time.perf_counter()
         if len(self.writes) % 4:
             self._grow(connection, self._choose(self._known)[0])
         else:
             self._add(connection, self._choose(self._known))
-        self.writes.append(Write(asked, time.perf_counter() - asked))
+        self.writes.append(Write(began, time.perf_counter() - began))
 
     def _grow(self, connection: sa.Connection, city: int) -> None:
         growth = cities.update().where(cities.c.id == city).values(population=cities.c.population + 1)

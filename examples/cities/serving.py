@@ -1,6 +1,6 @@
 """A process of the application that counts page views, in one of its versions.
 
-It counts by adding one to what stands in the database, so that a write which is lost anywhere is missing in the end.
+It adds one to the count in the database, so a lost write is missing at the end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Version:
 
 @dataclass
 class Account:
-    """What a process has written, and was told by the database that it is stored."""
+    """What a process has written, as the database confirmed it."""
 
     views: Counter[str] = field(default_factory=Counter)
     added: dict[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Account:
 
 
 class Server:
-    """One process of the application: views pages, reads the counters, and adds and removes countries of its own."""
+    """One process of the application: views pages, reads the counters, and adds and removes its own countries."""
 
     def __init__(self, url: str, version: Version, number: int) -> None:
         self._engine = engine_for(url, isolation_level="AUTOCOMMIT")
@@ -58,7 +58,7 @@ class Server:
         self.account = Account()
 
     def work(self, until: Connection, written: Any) -> None:
-        """Writes until it is told to stop; ``written`` counts along for others to see."""
+        """Writes until it is stopped; other processes can read the count in ``written``."""
         self._connection = self._engine.connect()
         known = [row[0] for row in self._connection.execute(sa.select(self._countries.c.iso)) if row[0].isalpha()]
         until.send("ready")
@@ -93,7 +93,7 @@ class Server:
                 return self._connection.execute(statement)
             except sa.exc.DBAPIError as error:
                 if "cached plan must not change result type" in str(error.orig):
-                    # What a pool does with a connection that fails: it is opened anew.
+                    # As a pool does with a failed connection: open it again.
                     self._connection.close()
                     self._connection = self._engine.connect()
                     self.account.prepared_again += 1
@@ -102,7 +102,7 @@ class Server:
 
 
 def serve(url: str, version: Version, number: int, parent: Connection, written: Any) -> None:
-    """The process: works until it is told to stop, and hands over its account."""
+    """The process: works until it is stopped, and returns its account."""
     server = Server(url, version, number)
     try:
         server.work(parent, written)

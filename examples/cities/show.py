@@ -84,7 +84,7 @@ def tell_both(first: Revision, again: Revision) -> None:
 
 
 class Story(logging.Handler):
-    """Listens to the log of Alembic and safeops, and tells each revision as it ends."""
+    """Listens to the log of Alembic and safeops, and reports each revision when it ends."""
 
     def __init__(self, tell: Callable[[Revision], None]) -> None:
         super().__init__(logging.INFO)
@@ -103,7 +103,7 @@ class Story(logging.Handler):
             logging.getLogger(name).removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Begins a revision at Alembic's word, and keeps what safeops says of it."""
+        """Begins a revision when Alembic logs it, and keeps the log lines of safeops."""
         match record.args:
             case (RevisionStep() as step,):
                 self._end_revision()

@@ -1,4 +1,4 @@
-"""Where a demonstration takes place: on the database that the command line asks for, by Alembic's own commands."""
+"""The database that the command line selects, and Alembic's configuration for it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from load import legacy
 
 
 def arguments(description: str | None) -> argparse.Namespace:
-    """Which database the command line asks for."""
+    """The database that the command line selects."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--sqlite", action="store_true", help="use a SQLite file in a temporary directory")
-    where.add_argument("--url", help="use this empty database, given as an SQLAlchemy URL")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--sqlite", action="store_true", help="use a SQLite file in a temporary directory")
+    choice.add_argument("--url", help="use this empty database, given as an SQLAlchemy URL")
     return parser.parse_args()
 
 
 @contextmanager
 def database_for(options: argparse.Namespace) -> Iterator[str]:
-    """The URL of the database asked for; one of our own is gone afterwards."""
+    """The URL of the selected database; a temporary one is removed afterwards."""
     if options.url:
         yield options.url
         return
@@ -49,7 +49,7 @@ def _embedded_postgres(data: Path) -> Iterator[str]:
 
 
 def refuse_taken(engine: sa.Engine) -> None:
-    """Ends the process where the database has tables of ours already."""
+    """Ends the process if the database already has the tables of the demonstration."""
     taken = {"alembic_version", "territories", *legacy.tables} & set(sa.inspect(engine).get_table_names())
     if taken:
         sys.exit(f"This database has {', '.join(sorted(taken))} already. Nothing was changed; give an empty one.")

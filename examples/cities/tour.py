@@ -30,7 +30,7 @@ class Tour:
         self.claims: dict[str, bool] = {}
 
     def run(self) -> None:
-        """Goes all the way, and notes what held."""
+        """Runs all commands, and records what was true."""
         loaded = schema_of(self._engine)
         self._command(command.upgrade, "head")
         head = schema_of(self._engine)
@@ -51,7 +51,7 @@ class Tour:
             return self._listen(lambda: run(self._alembic, revision), tell)
 
     def _climb_twice(self) -> None:
-        """Runs each revision, takes back Alembic's note of it, as if stopped just before, and runs it again."""
+        """Runs each revision, stamps the one before, as if the run had stopped there, and runs it again."""
         changed = []
         with self._chapter(f"{'upgrade +1':<47}{'first':>11} {'again':>11}"):
             for script in reversed(list(ScriptDirectory.from_config(self._alembic).walk_revisions())):
@@ -81,7 +81,7 @@ class Tour:
         did = f"{len(ids)} revisions" if ids else "nothing to do"
         waits = [write.wait for write in self._application.writes if started < write.done <= ended]
         meanwhile = f"{len(waits):,} writes, the longest {duration(max(waits))}" if waits else "no write ended"
-        say(dim(f"  {did}, {duration(ended - started)}; meanwhile {meanwhile}"))
+        say(dim(f"  {did}, {duration(ended - started)}; during it {meanwhile}"))
 
     def _agrees_with_models(self) -> bool:
         try:

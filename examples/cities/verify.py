@@ -16,7 +16,7 @@ LONGEST_WAIT = 2.0
 
 
 def schema_of(engine: sa.Engine) -> dict[str, Any]:
-    """All that the database says of our tables, and its named types, in a form that compares."""
+    """The definitions of all tables and named types, in a comparable form."""
     inspector: Any = sa.inspect(engine)
     types = inspector.get_enums() if engine.name == "postgresql" else []
     tables = [name for name in inspector.get_table_names() if not name.startswith(("alembic_", "safeops_"))]
@@ -37,8 +37,8 @@ def claims_about_rows(engine: sa.Engine, places: Places, application: Applicatio
             f"all {len(places.cities):,} cities, and {len(application.added):,} added, are as last written": (
                 stored_rows(connection, cities) == _as_written(places, application)
             ),
-            "every loaded city has its name in small letters": _small_names(connection),
-            "loaded cities say geonames, new ones say app": _sources_told_apart(connection, places),
+            "every loaded city has its name in lower case": _small_names(connection),
+            "the source of loaded cities is geonames, that of new ones is app": _sources_told_apart(connection, places),
         }
 
 

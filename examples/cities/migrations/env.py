@@ -1,4 +1,4 @@
-"""Runs the revisions: each in a transaction of its own, and one runner at a time."""
+"""Runs the revisions: each in a separate transaction, and one runner at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def database_url() -> str:
     given = context.get_x_argument(as_dictionary=True).get("url")
     url = given or os.environ.get("CITIES_URL") or config.get_main_option("sqlalchemy.url")
     if not url:
-        raise CommandError("No database given. Say which: alembic -x url=sqlite:///cities.sqlite upgrade head")
+        raise CommandError("No database given. Pass its URL: alembic -x url=sqlite:///cities.sqlite upgrade head")
     return url
 
 
@@ -43,8 +43,8 @@ def run_offline() -> None:
 
 
 def run_online() -> None:
-    """Runs the revisions; whoever comes second waits, and then finds nothing to do."""
-    # A test hands its own engine over.
+    """Runs the revisions; a second runner waits, and then finds nothing to do."""
+    # A test passes its own engine.
     engine = config.attributes.get("connection") or engine_for(database_url())
     with engine.connect() as connection, migration_lock(connection):
         context.configure(

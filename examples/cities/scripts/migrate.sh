@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The four verbs that a team had in its own script, as one line each: migrate.sh status | backup | upgrade | rollback
+# The four commands of a deploy script, one line each: migrate.sh status | backup | upgrade | rollback
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ shift || true
 case "$verb" in
     status | plan | check | review | heads) exec python -m safeops "$verb" "$@" ;;
     backup) exec python -m safeops backup --keep "${KEEP_BACKUPS:-7}" "$@" ;;
-    # The health check is the team's: a URL or a command.
+    # The health check is a URL or a command of the project.
     upgrade) exec python -m safeops upgrade --backup ${HEALTH_CHECK:+--health-check "$HEALTH_CHECK"} "$@" ;;
     rollback) exec python -m safeops rollback --backup "$@" ;;
     *)

@@ -1,6 +1,6 @@
-"""Adopt the tables that are there already.
+"""Adopt the existing tables.
 
-They were there before Alembic, full of data. On an empty database, a developer's or a test's, this revision
+They existed before Alembic, full of data. On an empty database, a developer's or a test's, this revision
 creates them.
 """
 
@@ -39,5 +39,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Nothing to undo: what stood before Alembic is not its to drop, and the rows could not be given back.
+    # Nothing to undo: the tables are older than Alembic, and their rows could not be restored.
     pass

@@ -1,6 +1,6 @@
-"""Remember where each city came from.
+"""Record the source of each city.
 
-So far each came from GeoNames, and the default says so for all of them without touching a row.
+So far each city came from GeoNames. The default sets this for all rows without changing a row.
 """
 
 from __future__ import annotations

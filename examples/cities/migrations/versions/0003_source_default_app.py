@@ -1,7 +1,7 @@
 """New cities come from the application.
 
-Only the default of rows to come changes; the old ones still say geonames. A revision of its own: run again
-after a stop, the revision before would find its column with another default than it asks for.
+Only the default of new rows changes; existing rows keep geonames. This is a separate revision: after an interruption,
+the revision before would find its column with another default than its own.
 """
 
 from __future__ import annotations

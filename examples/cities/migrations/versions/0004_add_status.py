@@ -1,4 +1,4 @@
-"""Give cities a status, of a type of its own.
+"""Give cities a status with its own type.
 
 SQLite has no named types: there the first call has nothing to do, and the column is a VARCHAR.
 """

@@ -1,6 +1,6 @@
 """Every city is in a country that we know.
 
-With an index, so that changing a country does not read every city.
+The index saves reading every city when a country changes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cities can be found by a name in small letters.
+"""Cities can be found by a lower-case name.
 
-The application that writes the new column comes with the next deploy; until then it adds cities without one. So nothing
-requires it yet, and the condition is our own: what is added meanwhile is left, not waited for.
+The next deploy writes the new column; until then the application adds cities without it. So the column stays nullable, and
+the backfill has a condition: it does not wait for cities that are added in the meantime.
 """
 
 from __future__ import annotations

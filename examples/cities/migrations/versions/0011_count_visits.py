@@ -1,6 +1,6 @@
 """Count the visits of each country's page.
 
-Each country starts with one for every million people, so that the ranking has an order on its first day. The default is for
+Each country starts with one for every million people, so the ranking has an order on its first day. The default is for
 the application that runs now: it adds countries without the column.
 """
 

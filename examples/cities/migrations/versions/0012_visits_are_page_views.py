@@ -1,6 +1,6 @@
-"""Visits are page views: both names stand.
+"""Visits become page views: both names work.
 
-Deploy the application that says page_views once this is done. Until the next revision either of them may write.
+Then deploy the application that uses page_views. Until the next revision, both versions can write.
 """
 
 from __future__ import annotations

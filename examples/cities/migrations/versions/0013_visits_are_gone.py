@@ -1,6 +1,6 @@
-"""Visits are gone, page views alone stand.
+"""The old name visits is dropped.
 
-For when the last process of the old application has ended. On the way down the old name comes back, with all counts.
+Run it after the last process of the old application has ended. The downgrade restores the old name, with all counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Page views get a BIGINT beside the integer.
+"""Page views get a BIGINT column next to the integer.
 
-They will not fit for ever. The application sees nothing of it, where ALTER COLUMN TYPE would copy the table while nobody can
-read it.
+The integer will overflow one day. The application does not notice this change; ALTER COLUMN TYPE would copy the table and
+block all readers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Page views are a BIGINT.
 
-The integer follows, hidden, as long as we may want to go back. On PostgreSQL, statements that were prepared before and
-return page views have to be prepared again.
+The integer is kept in sync, hidden, until a rollback is no longer needed. On PostgreSQL, prepared statements that return
+page views must be prepared again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The integer of page views is gone."""
+"""The integer column of page views is dropped."""
 
 from __future__ import annotations
 

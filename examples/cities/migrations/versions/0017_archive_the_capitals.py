@@ -1,6 +1,6 @@
 """The capitals of countries go into an archive.
 
-No application reads them any more. The downgrade gives them back, and a later revision lets them go for good:
+No application reads them. The downgrade restores them, and a later revision deletes them permanently:
 drop_archives(older_than=90 * 86400).
 """
 

@@ -1,7 +1,7 @@
-"""Countries are territories: both names stand.
+"""Countries become territories: both names work.
 
-Deploy the application that says territories once this is done. SQLite has no view that can be written to like a table: there
-the next revision does it all.
+Then deploy the application that uses territories. SQLite has no view that can be written to like a table: there the next
+revision does everything.
 """
 
 from __future__ import annotations

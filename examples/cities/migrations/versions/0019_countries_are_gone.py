@@ -1,6 +1,7 @@
-"""Countries are gone, territories alone stand.
+"""The old name countries is dropped.
 
-For when the last process of the old application has ended; on SQLite it has to stop before, and the new one starts after.
+Run it after the last process of the old application has ended. On SQLite stop the application first, and start the new
+version afterwards.
 """
 
 from __future__ import annotations
@@ -31,6 +32,6 @@ def downgrade() -> None:
 
 
 def _rename_at_once(old: str, new: str) -> None:
-    # op.rename_table does not look; under --sql nobody can.
+    # op.rename_table does not check whether the table exists; under --sql it cannot be checked.
     if op.get_context().as_sql or sa.inspect(op.get_bind()).has_table(old):
         op.rename_table(old, new)
