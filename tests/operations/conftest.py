@@ -19,7 +19,7 @@ END $$
 
 @pytest.fixture(scope="session")
 def crowded(servers):
-    """A database with many tables beside the schema that a test works in."""
+    """A database with many tables in addition to the schema of a test."""
     server = servers("pg18")
     database = Database(server.new_database(), server)
     database.execute(FILLER.replace("1..%s", f"1..{several(200, 2000)}"))
@@ -28,7 +28,7 @@ def crowded(servers):
 
 @pytest.fixture(autouse=True)
 def has_what_the_helper_needs(request):
-    """Skips where the database does not have what the helper of the class is for."""
+    """Skips databases that lack what the helper of the class creates."""
     needs = getattr(request.cls, "needs", ())
     if needs and "server" in request.fixturenames:
         server = request.getfixturevalue("server")

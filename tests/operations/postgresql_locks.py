@@ -1,4 +1,4 @@
-"""What PostgreSQL itself says of scans and locks."""
+"""Scans and locks as PostgreSQL reports them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _STRONG = """
 def scans_under_strong_locks(database: Database, table: str) -> Iterator[list[str]]:
     """Collects the statements that read every row of a table while their transaction kept writers out.
 
-    Each DDL statement that commits by itself is run inside a transaction of its own instead, at whose end the server is
-    asked for the locks held, and for the rows that were scanned.
+    Each DDL statement that would commit alone runs inside a separate transaction. At its end the server reports the locks
+    held and the rows scanned.
     """
     found: list[str] = []
     count = f"SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_xact_all_tables WHERE relname = '{table}'"

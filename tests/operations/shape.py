@@ -1,10 +1,10 @@
 """What every helper shows, on every database. The module of a helper fills in the calls.
 
 Shape         twice, crashes, --sql, bad input, cost, other drivers, other people's transactions
-Reversible    its inverse gives back the schema byte for byte
+Reversible    its inverse restores the schema byte for byte
 Defines       a name that is taken by another definition; other spellings of the same one
 Named         the same name in another schema
-OnTable       readers and writers go on, and nobody is queued behind us for longer than one lock timeout
+OnTable       reads and writes are not blocked, and sessions wait behind the helper for one lock timeout at most
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MANY = {
 
 LOCK_TIMEOUT, RETRY_BUDGET = 0.25, 0.7
 SLACK = 2.5 if "PYTEST_XDIST_WORKER" in os.environ else 0.75
-"""Seconds that a busy machine may add to a wait; with another suite beside this one it is busier."""
+"""Seconds that a busy machine can add to a wait; more if another suite runs at the same time."""
 
 Call = Callable[..., Any]
 
@@ -83,7 +83,7 @@ def impatient(body: Call) -> Call:
 
 
 def refused(database: Database, expected: Expect) -> str:
-    """What is wrong with how a call is refused; empty where all is right."""
+    """What is wrong with how a call is refused; empty if nothing is."""
     try:
         returned = migrate(database, expected.call)
     except expected.error as error:
@@ -105,12 +105,12 @@ def assert_refused(database: Database, expected: Sequence[Expect]) -> None:
 
 
 class Shape:
-    """The tests of one helper; a subclass says how it is called."""
+    """The tests of one helper; a subclass defines its calls."""
 
     prepare: ClassVar[Sequence[str]] = WORLD
     needs: ClassVar[Sequence[str]] = ()
     offline_needs: ClassVar[Sequence[str]] = ()
-    """Abilities without which --sql is OnlineOnly; "never" where it always is."""
+    """Abilities without which --sql is OnlineOnly; "never" if it always is."""
     linted_for: ClassVar[Sequence[str]] = ()
     """What squawk finds in the rendered SQL although it is meant so."""
     bad: ClassVar[Sequence[Expect]] = ()
@@ -134,7 +134,7 @@ class Shape:
         assert_same(after, state(database), "the second call")
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_stopped_anywhere_it_goes_on(self, new_database):
+    def test_interrupted_anywhere_it_continues(self, new_database):
         crash_everywhere(new_database, self.up, self.prepare, kills=1)
 
     def test_what_is_not_there(self, database):
@@ -240,7 +240,7 @@ class Reversible(Shape):
         up_up_down_down_up(database, self.up, self.down, self.prepare, lossless=self.lossless)
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_stopped_anywhere_the_downgrade_goes_on(self, new_database):
+    def test_interrupted_anywhere_the_downgrade_continues(self, new_database):
         def raised(database: Database) -> None:
             migrate(prepared(database, self.prepare), self.up)
 
@@ -270,7 +270,7 @@ class Defines(Shape):
 
 
 class Named(Reversible):
-    """A helper whose thing stands in a schema."""
+    """A helper whose object belongs to a schema."""
 
     def up_in(self, schema: str) -> Call:
         return lambda: self.up(schema=schema)
@@ -298,7 +298,7 @@ class OnTable(Shape):
     columns: ClassVar[Sequence[str] | None] = None
     """What the application knows of the table."""
     tolerated: ClassVar[str] = "none"
-    """What the application may be told while it happens."""
+    """Errors that the application can get while the helper runs."""
     blocked_by: ClassVar[str] = "ACCESS SHARE"
     """The lock of PostgreSQL, held by another, that stops it."""
 
@@ -311,7 +311,7 @@ class OnTable(Shape):
         return Traffic(database, self.table, columns=known, values={k: v for k, v in team.items() if k in known})
 
     @pytest.mark.only("pg18", "mysql")
-    def test_readers_and_writers_go_on(self, database):
+    def test_reads_and_writes_are_not_blocked(self, database):
         prepared(database, [*self.prepare, *([MANY[database.kind]] if self.many else [])])
         traffic = self.traffic(database)
         with traffic.running():
@@ -322,7 +322,7 @@ class OnTable(Shape):
         traffic.assert_no_rows_lost()
 
     @pytest.mark.only("pg18", "mysql")
-    def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
+    def test_an_idle_transaction_blocks_only_the_helper(self, database):
         prepared(database, self.prepare)
         traffic = self.traffic(database)
         before = definitions(database)

@@ -129,7 +129,7 @@ class TestWithAllThatIsItsOwn:
         return drop_column_if_exists("users", "code") | drop_column_if_exists("users", "boss_id")
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_stopped_anywhere_it_goes_on(self, new_database):
+    def test_interrupted_anywhere_it_continues(self, new_database):
         crash_everywhere(new_database, self.up, WORLD, kills=1)
 
     def test_all_is_there_once(self, database):
@@ -143,7 +143,7 @@ class TestWithAllThatIsItsOwn:
         assert snapshot(database) == before
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_what_the_same_revision_changes_later_is_no_difference(self, new_database):
+    def test_later_changes_of_the_same_revision_do_not_count_as_differences(self, new_database):
         def up():
             add_column_if_missing("users", sa.Column("nick", sa.String(20)))
             set_server_default("users", "nick", "x")

@@ -74,7 +74,7 @@ class TestItsPlace:
 
 
 @pytest.mark.only("mysql", "sqlite")
-def test_where_there_are_no_named_types(database):
+def test_without_named_types(database):
     with log_lines() as said:
         assert migrate(database, lambda: add_enum_value_if_missing("mood", "x")) is False
     assert "has no named types" in said[0]

@@ -10,7 +10,7 @@ from safeops import UnknownColumn, UnknownTable, UnsafeOperation, alter_column_t
 
 class TestAlterColumnType(Named, OnTable):
     offline_needs = ("never",)
-    # To a client that prepared its query the server says so once; a driver prepares it anew.
+    # A client with a prepared query gets this error once; its driver prepares the query again.
     tolerated = "cached plan must not change result type"
     unknown = (
         Expect(lambda: alter_column_type("userz", "name", sa.Text), ["no table userz", "users"], UnknownTable),

@@ -1,4 +1,4 @@
-"""archive=True and what brings it back: the same catalogue, the same values, whoever writes meanwhile."""
+"""archive=True and the restore: the same catalogue and the same values, while the application writes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WORLD = (
 
 @pytest.fixture(autouse=True)
 def short_lease(monkeypatch, request):
-    # The runner that crashes is this very process, whose claim nobody can tell from that of a living one.
+    # The runner that crashes is this process, so its claim looks like that of a living one.
     if "server" in request.fixturenames and request.getfixturevalue("server").kind == "sqlite":
         monkeypatch.setattr(backfill_state, "LEASE", 0.1)
 
@@ -108,11 +108,11 @@ class TestColumn:
             assert migrate(database, archives) == []
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_stopped_anywhere_the_drop_goes_on(self, new_database):
+    def test_interrupted_anywhere_the_drop_continues(self, new_database):
         assert crash_everywhere(new_database, drop_name, WORLD, kills=1, compare=without_times) > 8
 
     @pytest.mark.only("pg18", "mysql", "sqlite")
-    def test_stopped_anywhere_the_restore_goes_on(self, new_database):
+    def test_interrupted_anywhere_the_restore_continues(self, new_database):
         def archived(database):
             database.execute(*WORLD)
             migrate(database, drop_name)
@@ -124,7 +124,7 @@ class TestColumn:
     def test_stopped_anywhere_a_column_with_a_foreign_key(self, new_database):
         crash_everywhere(new_database, drop_team, WORLD, kills=1, compare=without_times)
 
-    def test_stopped_anywhere_and_taken_back_instead(self, database):
+    def test_interrupted_anywhere_and_reverted(self, database):
         """A drop that was stopped in its copy, then the downgrade."""
         database.execute(*WORLD)
         before, rows = shape(database), ordered(database)
@@ -159,7 +159,7 @@ class TestColumn:
         database.execute("INSERT INTO users (id, age) VALUES (20, 1)")
         assert "safeops" not in snapshot(database)
 
-    def test_the_application_goes_on_and_no_write_is_lost(self, database):
+    def test_the_application_keeps_writing_and_no_write_is_lost(self, database):
         database.execute(*WORLD[:1], WORLD[1].replace(", CONSTRAINT users_name_key UNIQUE (name)", ""))
         for number in range(0, 3000, 500):
             values = ", ".join(f"({one}, 'n{one}', NULL, {one % 90})" for one in range(number, number + 500))
@@ -169,7 +169,7 @@ class TestColumn:
             traffic.settle(20)
             migrate(database, drop_name)
         migrate(database, restore_name, down=True)
-        # Writes after the drop have failed, and with them those of the twin.
+        # Writes after the drop have failed, and with them those on the oracle's table.
         traffic.assert_no_rows_lost()
 
     def test_what_the_application_wrote_since_is_kept(self, database):
@@ -181,7 +181,7 @@ class TestColumn:
             (1, "ann"), (5, "eve"), (9, "zed"), (30, "x"),
         ]  # fmt: skip
 
-    def test_new_rows_without_a_value_are_told(self, database):
+    def test_new_rows_without_a_value_are_reported(self, database):
         database.execute(
             "CREATE TABLE t (id integer PRIMARY KEY, v varchar(9) NOT NULL)", "INSERT INTO t VALUES (1, 'a')"
         )
@@ -200,7 +200,7 @@ class TestColumn:
         assert migrate(database, restore, down=True) is True
         assert snapshot(database) == before
 
-    def test_rows_that_break_a_constraint_are_told(self, database):
+    def test_rows_that_break_a_constraint_are_reported(self, database):
         database.execute(*WORLD)
         before = shape(database)
         migrate(database, drop_team)
@@ -291,7 +291,7 @@ class TestTable:
         assert drop > 3
         assert restore > 3
 
-    def test_its_names_are_free_and_nobody_is_tied_to_it(self, database):
+    def test_its_names_are_free_and_no_table_refers_to_it(self, database):
         database = database.with_foreign_keys()
         database.execute(*WORLD)
         migrate(database, lambda: drop_table_if_exists("users", archive=True))
@@ -349,7 +349,7 @@ class TestPostgreSQL:
         )
         self.both_ways(database, "c", type_)
 
-    def test_the_counter_goes_on(self, database):
+    def test_the_counter_continues(self, database):
         database.execute("CREATE TABLE t (id bigint PRIMARY KEY, c serial)", "INSERT INTO t VALUES (1), (2), (3)")
         migrate(database, lambda: drop_column_if_exists("t", "c", archive=True))
         database.execute("INSERT INTO t VALUES (4)")
@@ -481,7 +481,7 @@ class TestMariaDB:
         assert ordered(database, "t") == rows
 
     def test_a_timestamp_that_is_not_null_needs_an_assurance(self, database):
-        """MariaDB copies the table for that, whatever the default."""
+        """MariaDB copies the table, with every default."""
         database.execute(
             "CREATE TABLE t (id bigint PRIMARY KEY, c timestamp NOT NULL DEFAULT current_timestamp())",
             "INSERT INTO t VALUES (1, '2020-01-01')",
@@ -516,7 +516,7 @@ class TestMariaDB:
             migrate(database, lambda: drop_column_if_exists("t", "c", archive=True))
 
     def test_giving_up_follows_on(self, database):
-        """The triggers stand for as long as the column does."""
+        """The triggers exist as long as the column does."""
         database.execute(*WORLD)
         with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired):
             migrate(database, impatient(drop_name))

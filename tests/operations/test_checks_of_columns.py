@@ -63,7 +63,7 @@ def test_it_is_made_compared_and_dropped(table: Database, options: dict[str, str
 
 @pytest.mark.only("mysql")
 @pytest.mark.parametrize("required", [False, True])
-def test_it_is_refused_before_the_column_where_the_server_copies_the_table(table: Database, required: bool) -> None:
+def test_it_is_refused_before_the_column_if_the_server_copies_the_table(table: Database, required: bool) -> None:
     table.execute(f"INSERT INTO {table.quoted(TABLE)} VALUES (1)")
 
     def up() -> Any:
@@ -125,7 +125,7 @@ def test_it_is_the_same_however_the_server_writes_it(database: Database, conditi
     assert [migrate(database, lambda: create(condition)) for _ in range(2)] == [True, False]
 
 
-def test_it_may_be_written_beside_the_columns(database: Database) -> None:
+def test_it_can_be_written_next_to_the_columns(database: Database) -> None:
     def beside() -> bool:
         return create_table_if_missing(
             "goods",

@@ -36,8 +36,8 @@ class TestCreateCheck(Defines, Named, OnTable):
         return drop_constraint_if_exists("ck_users_age", "users", type_="check", **kw)
 
     @pytest.mark.only("pg18")
-    def test_readers_and_writers_go_on(self, database):
-        super().test_readers_and_writers_go_on(database)
+    def test_reads_and_writes_are_not_blocked(self, database):
+        super().test_reads_and_writes_are_not_blocked(database)
 
     different = (
         Expect(

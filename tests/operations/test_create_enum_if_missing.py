@@ -28,7 +28,7 @@ class TestCreateEnum(Defines, Named):
         Expect(lambda **kw: create(["happy", "sad"], **kw), ["values is"]),
         Expect(lambda **kw: create(["sad", "it's % :x", "happy", "great"], **kw), ["values is"]),
     )
-    # Later revisions add values: those beyond the ones asked for are no difference.
+    # Later revisions add values: additional values do not count as a difference.
     same = (
         lambda: create(("sad", "happy")),
         lambda: create(("sad", "it's % :x")),
@@ -48,7 +48,7 @@ class TestCreateEnum(Defines, Named):
 
 
 @pytest.mark.only("mysql", "sqlite")
-def test_where_there_are_no_named_types(database):
+def test_without_named_types(database):
     with log_lines() as said:
         assert migrate(database, create) is False
         assert migrate(database, lambda: drop_enum_if_exists("mood")) is False

@@ -27,7 +27,7 @@ def create(source="users", referent="teams", local=("team_id",), remote=("id",),
 
 
 class TestCreateForeignKey(Defines, Named, OnTable):
-    # MariaDB makes an index for the key where there is none, and keeps it when the key goes.
+    # MariaDB creates a missing index for the key, and keeps it when the key is dropped.
     prepare = (*WORLD, INDEXED)
     up = staticmethod(create)
     blocked_by = "ROW EXCLUSIVE"

@@ -32,7 +32,7 @@ class TestCreatePrimaryKey(Defines, Named, OnTable):
     up = staticmethod(create)
     blocked_by = "ROW EXCLUSIVE"
     offline_needs = ("renders_constraints_offline",)
-    # The proof that makes SET NOT NULL safe stands in a DO block, into which squawk does not look.
+    # The check that makes SET NOT NULL safe is in a DO block, which squawk does not read.
     linted_for = (
         "adding-not-nullable-field",
         "ban-drop-constraint",
@@ -90,6 +90,6 @@ def test_another_key(database):
 
 
 def test_the_key_that_is_there_under_its_own_name(database):
-    """A server that names it by itself has it under another name than a later revision asks for."""
+    """A server that names the key itself uses another name than a later revision."""
     database.execute(*WORLD)
     assert migrate(database, lambda: create_primary_key_if_missing("pk_users", "users", ["id"])) is False

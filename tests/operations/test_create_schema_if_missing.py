@@ -26,6 +26,6 @@ class TestCreateSchema(Reversible):
 
 
 @pytest.mark.only("sqlite")
-def test_where_there_are_no_schemas(database):
+def test_without_schemas(database):
     words = ["billing", "this server is", "would need"]
     assert_refused(database, [Expect(lambda: create_schema_if_missing("billing"), words, UnsupportedOnDatabase)])

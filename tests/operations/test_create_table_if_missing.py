@@ -45,9 +45,9 @@ class TestCreateTable(Defines, Named, OnTable):
         return drop_table_if_exists("posts", **kw)
 
     @pytest.mark.only("pg18")
-    def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
+    def test_an_idle_transaction_blocks_only_the_helper(self, database):
         # MariaDB's CREATE TABLE does not wait for those who use the table that it refers to.
-        super().test_an_idle_transaction_stops_us_and_nobody_else(database)
+        super().test_an_idle_transaction_blocks_only_the_helper(database)
 
     different = (
         Expect(
@@ -124,7 +124,7 @@ class TestItsTypes:
         assert [migrate(database, up), migrate(database, up)] == [True, False]
         assert "CREATE TYPE public.mood AS ENUM" in snapshot(database)
 
-    def test_a_type_that_is_to_be_there(self, database):
+    def test_a_type_that_must_exist(self, database):
         from sqlalchemy.dialects.postgresql import ENUM
 
         mood = ENUM("sad", name="mood", create_type=False)

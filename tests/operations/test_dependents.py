@@ -98,7 +98,7 @@ def test_rows_of_the_table_kept_elsewhere_keep_its_types(database, holds):
 
 
 @pytest.mark.only("pg18")
-def test_what_was_copied_is_told_where_the_drop_fails_all_the_same(database, monkeypatch):
+def test_a_kept_copy_is_reported_if_the_drop_fails(database, monkeypatch):
     """A view that another session makes between the last look and the drop."""
     database.execute("CREATE TABLE t (id integer PRIMARY KEY, a integer)", "INSERT INTO t VALUES (1, 1)")
     view = lambda *given: database.execute("CREATE VIEW v AS SELECT a FROM t")  # noqa: E731
@@ -119,7 +119,7 @@ def test_what_was_copied_is_told_where_the_drop_fails_all_the_same(database, mon
 
 @pytest.mark.only("mysql")
 @pytest.mark.parametrize("option", [", FULLTEXT KEY ft (s))", ") ROW_FORMAT=COMPRESSED"])
-def test_a_table_whose_columns_do_not_go_in_a_moment_is_not_copied(database, option):
+def test_a_table_whose_columns_cannot_be_dropped_briefly_is_not_copied(database, option):
     database.execute(
         f"CREATE TABLE k (id integer PRIMARY KEY, a integer, s text{option}", "INSERT INTO k VALUES (1, 2, 'x')"
     )
@@ -140,7 +140,7 @@ def test_a_table_with_as_many_versions_as_the_server_takes(database):
 
 
 @pytest.mark.only("mysql")
-def test_a_check_that_cannot_come_back_online_is_told_before_anything_is_restored(database):
+def test_a_check_that_cannot_be_restored_online_is_reported_before_anything_is_restored(database):
     database.execute(
         "CREATE TABLE k (id integer PRIMARY KEY, a integer, CONSTRAINT `C k` CHECK (a > 0))",
         "INSERT INTO k VALUES (1, 2)",

@@ -1,4 +1,4 @@
-"""Columns of a domain (PostgreSQL): a type with rules of its own, which the server checks on every row, and a default."""
+"""Columns of a domain (PostgreSQL): a type with constraints, which the server checks on every row, and a default."""
 
 import pytest
 import sqlalchemy as sa
@@ -136,7 +136,7 @@ def test_a_type_that_is_a_domain(database):
 
 
 @pytest.mark.parametrize("type_", [sa.ARRAY(sa.String(10)), sa.ARRAY(sa.Text)], ids=str)
-def test_an_array_is_rewritten_where_its_element_would_not_be(database, type_):
+def test_an_array_is_rewritten_although_its_element_would_not_be(database, type_):
     database.execute("CREATE TABLE t (id integer PRIMARY KEY, a varchar(5)[])", "INSERT INTO t VALUES (1, '{x}')")
     change = lambda: alter_column_type("t", "a", type_)  # noqa: E731
     assert_refused(database, [Expect(change, ["rewrites", "TypeChange"], UnsafeOperation)])
@@ -144,7 +144,7 @@ def test_an_array_is_rewritten_where_its_element_would_not_be(database, type_):
     assert [migrate(database, change), migrate(database, change)] == [True, False]
 
 
-def test_a_partition_is_asked_too(database):
+def test_a_partition_is_inspected_too(database):
     database.execute(
         "CREATE TABLE t (id integer, day date, a varchar(5), b varchar(5)) PARTITION BY RANGE (day)",
         'CREATE TABLE "T 1" PARTITION OF t DEFAULT PARTITION BY LIST (id)',
@@ -157,7 +157,7 @@ def test_a_partition_is_asked_too(database):
     assert_refused(database, [Expect(one, ["ck_a", "t_1_1"], UnsafeOperation) for one in changes])
 
 
-def test_no_conversion_is_told_on_an_empty_table_too(database):
+def test_a_missing_conversion_is_reported_on_an_empty_table_too(database):
     database.execute("CREATE TABLE t (id integer PRIMARY KEY, a varchar(5))")
     assert_refused(
         database,

@@ -50,7 +50,7 @@ class TestWhatDependsOnIt:
             [Expect(lambda: drop_column_if_exists("users", "name"), ["users.name", "ix_users_both"], DependentObjects)],
         )
 
-    def test_what_a_recipe_has_made_is_not_asked_for(self, database):
+    def test_what_a_recipe_created_is_not_listed(self, database):
         database.execute(*WORLD, "CREATE INDEX ix_both ON users (name, age)")
         database.execute("CREATE INDEX safeops_safeops_age_ix_both ON users (name, age)")
         drop = lambda: drop_column_if_exists("users", "name")  # noqa: E731
@@ -80,7 +80,7 @@ class TestWhatDependsOnIt:
         database.execute(*WORLD, statement)
         assert_refused(database, [Expect(lambda: drop_column_if_exists("users", "name"), [word], DependentObjects)])
 
-    def test_what_is_its_own_goes_along(self, database):
+    def test_its_indexes_and_constraints_are_dropped_too(self, database):
         database.execute(*WORLD)
         before = snapshot(database)
         database.execute("ALTER TABLE users ADD x integer CHECK (x > 0)", "CREATE INDEX ix_users_x ON users (x)")

@@ -41,7 +41,7 @@ class TestDropConstraint(Named, OnTable):
 
 
 @pytest.mark.only("postgresql")
-def test_a_key_that_a_foreign_key_stands_on(database):
+def test_a_key_that_a_foreign_key_depends_on(database):
     database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT fk FOREIGN KEY (team_id) REFERENCES teams")
     drop = lambda: drop_constraint_if_exists("teams_pkey", "teams")  # noqa: E731
     assert_refused(database, [Expect(drop, ["primary key teams_pkey", "fk on table users"], DependentObjects)])

@@ -54,8 +54,8 @@ class TestDropTable(Named, OnTable):
         return super().traffic(database)
 
     @pytest.mark.only("pg18")
-    def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
-        super().test_an_idle_transaction_stops_us_and_nobody_else(database)
+    def test_an_idle_transaction_blocks_only_the_helper(self, database):
+        super().test_an_idle_transaction_blocks_only_the_helper(database)
 
 
 class TestWhatDependsOnIt:

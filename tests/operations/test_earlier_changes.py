@@ -1,4 +1,4 @@
-"""What an error says of the calls before it: each of them has committed."""
+"""What an error reports about the calls before it: each of them has committed."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def test_a_refusal_names_what_earlier_calls_have_done(t: Database) -> None:
     )
     assert error.state.startswith(before)
     assert "; filled 1 row of " in error.state
-    # What is done is skipped, and is not told again.
+    # What is done is skipped, and is not reported again.
     assert "Completed earlier" not in raised(t, body).state.replace("filled 1 row", "")
 
 
-def test_nothing_was_changed_where_nothing_was(t: Database) -> None:
+def test_nothing_was_changed_if_no_step_ran(t: Database) -> None:
     assert raised(t, lambda: required(...)).state == "Nothing was changed; running again is safe."
 
 
@@ -115,8 +115,8 @@ def test_a_remedy_names_no_column_that_the_table_lacks(t: Database) -> None:
 
 
 @pytest.mark.only("pg18")
-def test_what_was_done_earlier_is_told_once(database: Database) -> None:
-    """Where a helper calls another, both report it."""
+def test_earlier_changes_are_reported_once(database: Database) -> None:
+    """If a helper calls another, both report it."""
     database.execute(
         "CREATE TABLE t (id int PRIMARY KEY, a int, b int)",
         "INSERT INTO t VALUES (1, NULL, 1)",
@@ -127,7 +127,7 @@ def test_what_was_done_earlier_is_told_once(database: Database) -> None:
 
 
 def test_a_downgrade_that_had_come_to_its_end_runs_again(t: Database) -> None:
-    """What it works on is gone, and its own later call says why; without such a call it is missing."""
+    """Its table has been dropped by a later call; without such a call it counts as missing."""
 
     def table_gone() -> list[bool]:
         steps = [create_index_if_missing("ix", "gone", ["u"]), set_server_default("gone", "u", None)]

@@ -12,7 +12,7 @@ from safeops import UnknownColumn, UnknownTable, ViolatingRows, enforce_not_null
 
 class TestEnforceNotNull(Named, OnTable):
     offline_needs = ("renders_column_changes_offline",)
-    # The proof that makes SET NOT NULL safe stands in a DO block, into which squawk does not look.
+    # The check that makes SET NOT NULL safe is in a DO block, which squawk does not read.
     linted_for = (
         "adding-not-nullable-field",
         "ban-drop-constraint",
@@ -36,8 +36,8 @@ class TestEnforceNotNull(Named, OnTable):
         return relax_not_null("users", "email", **kw)
 
     @pytest.mark.only("pg14", "pg18", "mysql")
-    def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
-        super().test_an_idle_transaction_stops_us_and_nobody_else(database)
+    def test_an_idle_transaction_blocks_only_the_helper(self, database):
+        super().test_an_idle_transaction_blocks_only_the_helper(database)
 
 
 def test_rows_without_a_value_are_counted_and_shown(database):
@@ -82,7 +82,7 @@ class TestOnEveryPostgreSQL:
         assert "constraint mine on users" in after
         assert "safeops" not in after
 
-    def test_the_same_schema_whatever_the_server_does(self, new_database):
+    def test_the_same_schema_on_every_server(self, new_database):
         ours, plain = new_database(), new_database()
         for one in (ours, plain):
             one.execute(*WORLD)
@@ -90,8 +90,8 @@ class TestOnEveryPostgreSQL:
         plain.execute("ALTER TABLE users ALTER email SET NOT NULL")
         assert snapshot(ours) == snapshot(plain)
 
-    def test_a_null_written_meanwhile_fails_and_can_be_mended(self, database):
-        """An application that still writes NULL meets the constraint; what it wrote before is told."""
+    def test_a_null_written_concurrently_fails_and_can_be_fixed(self, database):
+        """An application that still writes NULL meets the constraint; what it wrote before is reported."""
         database.execute(*WORLD, "INSERT INTO users VALUES (9, 1, NULL, 1, 'x')")
         if database.version >= (18,):
             database.execute("ALTER TABLE users ADD CONSTRAINT users_email_not_null NOT NULL email NOT VALID")

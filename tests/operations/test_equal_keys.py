@@ -1,4 +1,4 @@
-"""Tables whose keys the server merges, and keys that follow CREATE TABLE: made once, found as asked from then on."""
+"""Tables whose keys the server merges, and keys that follow CREATE TABLE: created once, then found as requested."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ MERGED: dict[str, Callable[[], list[Any]]] = {
 
 
 @pytest.mark.parametrize("columns", MERGED.values(), ids=MERGED)
-def test_a_table_is_as_asked_when_it_is_created_again(database: Database, columns: Any) -> None:
+def test_a_table_is_as_requested_when_it_is_created_again(database: Database, columns: Any) -> None:
     runs = [migrate(database, lambda: create_table_if_missing(NAME, *columns())) for _ in range(2)]
     assert runs == [True, False]
 
 
 @pytest.mark.only("postgresql")
-def test_exclusion_constraints_and_keys_of_other_options_are_told_apart(database: Database) -> None:
+def test_exclusion_constraints_and_keys_of_other_options_are_distinguished(database: Database) -> None:
     def up(*more: Any) -> bool:
         excluded = (postgresql.ExcludeConstraint(("a", "="), using="btree", name=one) for one in ("e1", "e2"))
         late = sa.UniqueConstraint("a", name="late", deferrable=True)
@@ -84,7 +84,7 @@ def test_a_key_that_is_missing_is_not_taken_for_another(database: Database) -> N
         migrate(database, lambda: create_table_if_missing("t", key(), more))
 
 
-def test_a_second_key_of_the_same_columns_can_be_added_by_its_own_helper(database: Database) -> None:
+def test_a_second_key_of_the_same_columns_can_be_added_by_its_helper(database: Database) -> None:
     migrate(database, lambda: create_table_if_missing("t", key(), sa.Column("u", sa.Integer, unique=True)))
 
     def up() -> bool:

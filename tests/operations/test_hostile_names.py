@@ -55,7 +55,7 @@ NAMES = {
 
 
 class Thing:
-    """One name for all that can have a name, where a database lets them be equal."""
+    """One name for all objects, on databases that allow equal names."""
 
     def __init__(self, database, name):
         self.name, self.kind = name, database.kind
@@ -118,7 +118,7 @@ def up_and_down(database, name):
     assert set(migrate(database, thing.up)) == {True}
     with statements_of(database) as sent:
         assert set(migrate(database, thing.up)) == {False}
-    # Where only the server can read a spelling it is asked, on an empty copy of the table.
+    # A spelling that only the server can read is tried on an empty copy of the table.
     assert [one for one in sent.ddl if "safeops_probe" not in one] == []
     after = snapshot(database)
     assert False not in migrate(database, thing.down, down=True)

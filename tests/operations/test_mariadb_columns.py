@@ -76,7 +76,7 @@ def test_not_null_and_back_keeps_everything_else(database, column):
     assert database.query("SELECT count(DISTINCT emoji), max(emoji) FROM rich") == [(1, "a?🙂?")]
 
 
-def test_the_letters_that_the_server_shows_as_question_marks_are_kept_in_an_empty_table_too(database):
+def test_the_characters_that_the_server_shows_as_question_marks_are_kept_in_an_empty_table_too(database):
     database.execute("CREATE TABLE t (id int NOT NULL, a varchar(9) NOT NULL DEFAULT '🙂?', b varchar(9) DEFAULT '?')")
     migrate(database, lambda: relax_not_null("t", "a"))
     migrate(database, lambda: alter_column_type("t", "b", sa.String(30)))
@@ -94,7 +94,7 @@ def test_a_default_that_is_not_constant_makes_not_null_a_copy(database):
 
 
 @pytest.mark.only("mariadb")
-def test_a_column_with_a_check_of_its_own_is_copied_and_therefore_refused(database):
+def test_a_column_with_a_check_is_copied_and_therefore_refused(database):
     database.execute(RICH, "INSERT INTO rich (doc) VALUES ('{}')")
     before = snapshot(database)
     with pytest.raises(UnsafeOperation, match="cannot do this online"):
@@ -193,7 +193,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("column", SAME, ids=lambda one: repr(one.type)[:40])
-def test_every_type_stands_as_asked_the_second_time(database, column):
+def test_every_type_is_as_requested_the_second_time(database, column):
     database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     before = snapshot(database)
 
@@ -300,7 +300,7 @@ def test_what_depends_on_a_column_is_named(database):
             migrate(database, lambda column=column: drop_column_if_exists("rich", column))
 
 
-def test_a_column_goes_with_all_that_is_its_own(new_database):
+def test_a_column_is_dropped_with_all_that_belongs_to_it(new_database):
     prepare = [
         "CREATE TABLE p (id int PRIMARY KEY)",
         "CREATE TABLE t (id int PRIMARY KEY, c int, CONSTRAINT fk FOREIGN KEY (c) REFERENCES p (id),"
@@ -319,12 +319,12 @@ def test_defaults_come_and_go(database):
             lambda column=column: set_server_default("t", column, None),
             prepare,
         )
-        # Rows that omit a nullable column go on to be taken.
+        # Rows that omit a nullable column are still accepted.
         migrate(database, lambda column=column: set_server_default("t", column, None), down=True)
         database.execute("INSERT INTO t (id, b) VALUES (1, 1)", "DROP TABLE t")
 
 
-def test_what_the_server_has_not_is_said(database):
+def test_what_the_server_lacks_is_reported(database):
     database.execute(RICH)
     if database.server.product == "mariadb":
         with pytest.raises(UnsupportedOnDatabase, match=r"(?s)expression.*MariaDB 10\.11.*generated column"):
@@ -376,7 +376,7 @@ EXPRESSIONS = [
 
 @pytest.mark.only("mysql97")
 @pytest.mark.parametrize("column", EXPRESSIONS, ids=lambda one: f"{one.type} {one.server_default.arg}")
-def test_mysql_copies_the_table_for_an_expression_and_never_where_it_is_empty(database, column):
+def test_mysql_copies_the_table_for_an_expression_but_never_an_empty_one(database, column):
     database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     up = lambda: add_column_if_missing("t", column._copy())  # noqa: E731
     with pytest.raises(UnsafeOperation, match="add_required_column"):

@@ -66,7 +66,7 @@ def orphan_after(database, words):
 @pytest.mark.parametrize(
     "index", ["", "CREATE INDEX ix ON child (parent_id)", "CREATE INDEX fk_child ON child (parent_id, id)"]
 )
-def test_the_index_of_a_key_comes_and_goes_with_it(database, index):
+def test_the_index_of_a_key_is_created_and_dropped_with_it(database, index):
     prepare = [*FAMILY, *([index] if index else [])]
     results = up_up_down_down_up(database, up, down, prepare)
     assert results == [True, False, True, False, True]
@@ -92,7 +92,7 @@ def test_restrict_and_no_action_are_the_same_here(database):
         migrate(database, lambda action=action: up(ondelete=action))
 
 
-def test_rows_that_come_while_it_is_added_are_found_and_the_key_is_gone_again(database):
+def test_new_rows_that_break_it_are_found_and_the_key_is_dropped_again(database):
     database.execute(*FAMILY)
     before = snapshot(database)
     with orphan_after(database, "ADD CONSTRAINT"), pytest.raises(OrphanedRows) as error:
@@ -180,7 +180,7 @@ def test_a_key_of_a_table_to_itself_is_validated(database):
     assert "safeops_unchecked" not in snapshot(database)
 
 
-def test_what_is_unchecked_goes_with_its_key_column_or_table(database):
+def test_the_mark_of_an_unchecked_key_is_dropped_with_its_key_column_or_table(database):
     database.execute(*FAMILY)
     before = snapshot(database)
     stopped_before_the_check(database)
@@ -316,7 +316,7 @@ def test_prefixes_directions_and_kinds_of_indexes(database):
     assert [migrate(database, fulltext) for _ in range(2)] == [True, False]
 
 
-def test_a_primary_key_comes_online_and_goes_by_a_copy(database):
+def test_a_primary_key_is_added_online_and_dropped_by_a_copy(database):
     database.execute(
         "CREATE TABLE t (a int DEFAULT 1 COMMENT 'x', b int NOT NULL)", "INSERT INTO t VALUES (1, 1), (2, 2)"
     )
@@ -343,7 +343,7 @@ def check():
     return create_check_constraint_if_missing("ck", "child", "parent_id > 0 AND code <> 'it''s :x 50%'")
 
 
-def test_a_check_copies_the_table_and_is_refused_where_there_are_rows(database):
+def test_a_check_copies_the_table_and_is_refused_if_there_are_rows(database):
     database.execute(*FAMILY)
     before = snapshot(database)
     with statements_of(database) as sent, pytest.raises(UnsafeOperation) as error:
@@ -404,7 +404,7 @@ LOCKED = {
 
 
 @pytest.mark.parametrize("kind", LOCKED)
-def test_an_index_that_is_built_under_a_lock_is_built_where_there_are_no_rows(database, kind):
+def test_an_index_that_is_built_under_a_lock_is_built_if_there_are_no_rows(database, kind):
     column, options = LOCKED[kind]
     key = sa.Column("id", sa.Integer, primary_key=True)
 

@@ -77,7 +77,7 @@ def test_who_holds_the_table(database, mode, knows):
     assert migrate(database, add) is True
 
 
-def test_the_session_is_as_before_whatever_happens(database):
+def test_the_session_is_always_as_before(database):
     database.execute(*USERS)
     with database.engine().connect() as connection:
         bound = BOUND[database.server.product]
@@ -119,7 +119,7 @@ def app(database):
     database.execute(f"DROP USER {account}")
 
 
-def test_an_account_without_process_is_told_what_it_may_not_see(database, app):
+def test_an_account_without_process_gets_the_missing_privilege_named(database, app):
     database.execute(*USERS)
     grant = f"GRANT PROCESS ON *.* TO 'app {database.name}'@'%'"
     with idle_holder(database, "users"), pytest.raises(LockNotAcquired) as error:

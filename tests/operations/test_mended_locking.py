@@ -1,4 +1,4 @@
-"""Waiting where it is hard to see: no second connection, prepared transactions, short timeouts, dying sessions."""
+"""Waiting that is hard to observe: no second connection, prepared transactions, short timeouts, dying sessions."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.only("pg18")
 
 @contextmanager
 def role(database, *settings_of_it, limit=-1):
-    """A superuser with settings of its own, and the database as it sees it."""
+    """A superuser with separate settings, and the database as it sees it."""
     name = f"r_{database.name}"
     database.execute(
         f"CREATE ROLE {name} LOGIN {'NOSUPERUSER' if limit > 0 else 'SUPERUSER'} CONNECTION LIMIT {limit}",
@@ -113,7 +113,7 @@ def test_a_build_is_watched_from_outside_a_pool_of_one(database):
     engine.dispose()
 
 
-def test_a_build_that_nobody_can_watch_is_bounded_all_the_same(database):
+def test_a_build_that_cannot_be_watched_is_bounded_too(database):
     database.execute(*WORLD)
     with role(database, limit=1) as limited, old_snapshot(database):
         name = limited.url.username
@@ -141,7 +141,7 @@ def test_the_second_connection_has_the_arguments_of_an_async_engine(database):
             await connection.run_sync(lambda own: migrate(database, build, connection=own))
         await engine.dispose()
 
-    # Its query is told by the watcher alone: who holds no lock on the table is not found otherwise but as "perhaps".
+    # Only the watcher reports its query: without a lock on the table it is otherwise only listed as "perhaps".
     with old_snapshot(database), pytest.raises(LockNotAcquired, match=r"Still open:\n  - pid"):
         in_time(lambda: asyncio.run(run()))
 
@@ -153,7 +153,7 @@ def test_the_runner_lock_needs_no_second_place_in_the_pool(database):
     engine.dispose()
 
 
-def test_a_creator_of_one_connection_is_told(database):
+def test_a_creator_of_one_connection_is_reported(database):
     real = psycopg.connect(host="127.0.0.1", port=database.url.port, user="postgres", dbname=database.name)
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: real, poolclass=sa.pool.StaticPool)
     with engine.connect() as connection:
@@ -178,7 +178,7 @@ def test_the_runner_lock_outlives_an_idle_timeout(database):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_lost_runner_lock_is_said_and_hides_nothing(database, caplog, fails):
+def test_a_lost_runner_lock_is_reported_and_hides_nothing(database, caplog, fails):
     def body():
         with database.engine().connect() as connection, migration_lock(connection):
             database.end_sessions()
@@ -269,8 +269,8 @@ def test_a_look_that_a_statement_timeout_ends_is_tried_again(database):
             assert migrate(hasty, add) is True
 
 
-def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database, monkeypatch):
-    """Whoever held the table may have gone before the question who it was."""
+def test_a_query_is_retried_although_no_blocker_is_found_once(database, monkeypatch):
+    """The lock holder can end before its name is queried."""
     asked, blockers = [], Session.blockers
 
     def unseen_at_first(session, tables):
@@ -292,8 +292,8 @@ def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database,
     assert len(asked) > 1
 
 
-def test_a_look_that_nobody_hinders_is_not_tried_for_ever(database, monkeypatch):
-    """Twice too slow with nobody in its way: the statement timeout is too short for it, and more attempts do not help."""
+def test_a_query_without_blockers_is_not_retried_indefinitely(database, monkeypatch):
+    """Twice too slow without a blocker: the statement timeout is too short, and more attempts do not help."""
     database.execute(*WORLD)
     monkeypatch.setattr(Session, "blockers", lambda session, tables: [])
     with (
@@ -304,12 +304,12 @@ def test_a_look_that_nobody_hinders_is_not_tried_for_ever(database, monkeypatch)
         migrate(hasty, add)
 
 
-# --- asking the server -----------------------------------------------------------------------------------
+# --- querying the server -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def locked_when_asked(database):
-    """Locks the table just before the server is asked for a spelling, for longer than one attempt waits."""
+    """Locks the table just before a spelling is tried, for longer than one attempt waits."""
     holders = []
 
     def before(connection, cursor, statement, *_):
@@ -327,7 +327,7 @@ def locked_when_asked(database):
             holder.__exit__(None, None, None)
 
 
-def test_locked_out_while_asking_is_no_answer(database):
+def test_a_lock_timeout_of_a_query_is_not_an_answer(database):
     database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT ck CHECK (extract(year from now()) > age)")
 
     def same():
@@ -339,7 +339,7 @@ def test_locked_out_while_asking_is_no_answer(database):
     assert holders
 
 
-def test_without_leave_for_temporary_tables_it_says_what_to_grant(database):
+def test_without_the_right_to_temporary_tables_it_reports_what_to_grant(database):
     database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT ck CHECK (extract(year from now()) > age)")
     database.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     with role(database, limit=9) as lowly:

@@ -1,4 +1,4 @@
-"""Defects that were found by attacking the helpers; each test fails without its mend."""
+"""Defects that were found by attacking the helpers; each test fails without its fix."""
 
 import re
 import textwrap
@@ -101,7 +101,7 @@ class TestACompanionThatCannotBe:
         assert_refused(database, refusals)
 
     @pytest.mark.only("pg18")
-    def test_else_the_message_says_that_the_column_stands(self, database):
+    def test_else_the_message_reports_that_the_column_is_kept(self, database):
         database.execute(*WORLD)
 
         def column(*args):
@@ -117,7 +117,7 @@ class TestACompanionThatCannotBe:
         ]
 
 
-# --- what the revision goes on to change ------------------------------------------------------------------
+# --- what the revision changes later ------------------------------------------------------------------
 
 
 def add_nick():
@@ -164,7 +164,7 @@ def in_a_loop():
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("up", [in_functions, by_another_name, by_alembic, by_sql, in_a_loop])
-def test_a_later_change_is_no_difference(database, up):
+def test_a_later_change_does_not_count_as_a_difference(database, up):
     if database.kind == "sqlite" and up is by_sql:
         pytest.skip("SQLite has no such statement")
     database.execute(*WORLD)
@@ -221,7 +221,7 @@ def too_late():
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("up", [misspelt, too_late])
-def test_a_misspelt_column_is_no_dropped_one(database, up):
+def test_a_misspelt_column_does_not_count_as_dropped(database, up):
     database.execute(*WORLD)
     assert_refused(database, [Expect(up, ["no column typo"], UnknownColumn)])
 
@@ -236,7 +236,7 @@ def down():
 
 
 @pytest.mark.only("pg18", "sqlite")
-def test_what_a_later_step_of_the_downgrade_dropped_is_gone(database):
+def test_what_a_later_step_of_the_downgrade_dropped_is_skipped(database):
     database.execute(*(one.replace("age integer", "age integer CONSTRAINT ck_age CHECK (age > 0)") for one in WORLD))
     migrate(database, down, down=True)
     migrate(database, down, down=True)
@@ -246,8 +246,8 @@ def test_what_a_later_step_of_the_downgrade_dropped_is_gone(database):
 
 
 @pytest.mark.only("postgresql")
-class TestWhatElseStands:
-    def test_a_name_that_is_no_table(self, database):
+class TestOtherObjects:
+    def test_a_name_of_another_object(self, database):
         database.execute(*WORLD, "CREATE SEQUENCE sq", "CREATE VIEW looking AS SELECT name FROM users")
         a = sa.Column("a", sa.Integer)
         refusals = [
@@ -263,7 +263,7 @@ class TestWhatElseStands:
         with pytest.raises(DefinitionMismatch, match="teams_pkey exists"):
             migrate(database, lambda: create_primary_key_if_missing("teams_pkey", "keyless", ["id"]))
 
-    def test_dependents_are_told(self, database):
+    def test_dependents_are_listed(self, database):
         database.execute(
             *WORLD,
             "CREATE VIEW looking AS SELECT name FROM users",
@@ -297,7 +297,7 @@ class TestWhatElseStands:
         assert [migrate(database, lambda: up("id > 0 OR id IN (-1, -2)")) for _ in range(2)] == [True, False]
         assert_refused(database, [Expect(lambda: up("id > 5"), ["check", "missing", "id > 5"])])
 
-    def test_an_enum_value_that_stands_elsewhere(self, database, caplog):
+    def test_an_enum_value_at_another_place(self, database, caplog):
         database.execute("CREATE TYPE mood AS ENUM ('a', 'b', 'c')")
         caplog.set_level("INFO", "safeops")
         for kw in ({"after": "a"}, {"before": "c"}, {}):
@@ -352,7 +352,7 @@ def test_types_are_written_with_their_modules():
 
 
 class TestAnotherRunnerIsFaster:
-    """What came or went between the look and the statement is told, not the server's own words alone."""
+    """An object that was created or dropped between inspection and statement is reported, not only the server's message."""
 
     ADD = "ALTER TABLE t ADD COLUMN b INTEGER"
     DROP = "ALTER TABLE t DROP COLUMN a"
@@ -367,7 +367,7 @@ class TestAnotherRunnerIsFaster:
         ],
         ids=["column came", "column went", "table came", "index came"],
     )
-    def test_it_says_so_and_goes_on(self, database, other, mine):
+    def test_it_reports_it_and_continues(self, database, other, mine):
         database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)")
         word = other.split("(")[0].split(" ON ")[0].removeprefix("ALTER TABLE t ")
 
@@ -384,8 +384,8 @@ class TestAnotherRunnerIsFaster:
         assert migrate(database, mine) is False
 
 
-def test_a_check_that_the_type_brings_is_made_where_the_database_has_no_such_type(database):
-    """SQLAlchemy makes CHECK (b IN (0, 1)) of Boolean(create_constraint=True), but not where there are booleans."""
+def test_the_check_of_a_type_is_made_if_the_database_has_no_such_type(database):
+    """SQLAlchemy makes CHECK (b IN (0, 1)) of Boolean(create_constraint=True), but not on databases with booleans."""
     database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
 
     def up():

@@ -167,7 +167,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_the_server_refuses_is_told_by_its_number(database, case):
+def test_what_the_server_refuses_is_reported_by_its_number(database, case):
     body, word = REFUSED[case]
     database.execute(*WORLD)
     before = snapshot(database)
@@ -195,7 +195,7 @@ def test_what_earlier_calls_have_changed_is_not_called_nothing(database):
         migrate(database, up)
 
 
-def test_a_table_without_a_primary_key_where_the_server_wants_one(database):
+def test_a_table_without_a_primary_key_if_the_server_requires_one(database):
     database.execute(*WORLD, "SET GLOBAL sql_require_primary_key = ON")
     try:
         for body in (
@@ -212,7 +212,7 @@ RENAME = TableRename("t", "renamed")
 
 
 @pytest.mark.parametrize("setting", ["sql_require_primary_key", "sql_generate_invisible_primary_key"])
-def test_all_that_safeops_creates_has_a_primary_key_where_the_server_wants_one(database, setting):
+def test_all_that_safeops_creates_has_a_primary_key_if_the_server_requires_one(database, setting):
     database.execute(f"SET GLOBAL {setting} = ON")
     try:
         keys = [KEY._copy()] if setting == "sql_require_primary_key" else []
@@ -236,7 +236,7 @@ def test_all_that_safeops_creates_has_a_primary_key_where_the_server_wants_one(d
 
 
 def test_what_is_shown_instead_of_an_index_on_expressions_runs(database):
-    """It is the index that was asked for: unique, in the same order and direction."""
+    """It is the requested index: unique, in the same order and direction."""
     database.execute("CREATE TABLE t (id int PRIMARY KEY, a varchar(9), b int)", "INSERT INTO t VALUES (1, 'A', 2)")
     elements = [sa.text("lower(a) DESC"), "b", sa.text("(b + 1)")]
     with pytest.raises(UnsafeOperation) as error:

@@ -68,7 +68,7 @@ def test_the_code_in_the_message_is_right(database):
     assert migrate(database, lambda: drop_constraint_if_exists("uq", "Ev ents")) is True
 
 
-def test_no_key_is_possible_where_the_partition_key_is_an_expression(database):
+def test_no_key_is_possible_if_the_partition_key_is_an_expression(database):
     database.execute(*BY_EXPRESSION)
     before = state(database)
     with pytest.raises(UnsafeOperation, match="expression") as caught:
@@ -88,7 +88,7 @@ def test_an_exclusion_constraint(database):
     assert state(database) == before
 
 
-def test_what_an_earlier_release_left_is_taken_back_or_refused(database):
+def test_what_an_earlier_release_left_is_reverted_or_refused(database):
     database.execute(*TWO_LEVELS)
     before = state(database)
     database.execute(
@@ -103,7 +103,7 @@ def test_what_an_earlier_release_left_is_taken_back_or_refused(database):
     assert state(database) == before
 
 
-def test_an_interrupted_build_is_taken_back(database):
+def test_an_interrupted_build_is_reverted(database):
     database.execute(*TWO_LEVELS, "CREATE TABLE r (id int PRIMARY KEY)", "INSERT INTO r SELECT generate_series(1, 20)")
     before = state(database)
     database.execute(
@@ -120,7 +120,7 @@ def test_an_interrupted_build_is_taken_back(database):
     assert migrate(database, lambda: create_foreign_key_if_missing("fk", "Ev ents", "r", ["a"], ["id"])) is True
 
 
-def test_an_index_of_a_name_that_another_has_left_is_built_beside_it(database):
+def test_an_index_of_a_name_that_another_has_left_is_built_next_to_it(database):
     """An index that is renamed keeps the names of its parts."""
     database.execute(*TWO_LEVELS, "CREATE TABLE ev_d_former ()")
     create = lambda: create_index_if_missing("ix", "Ev ents", ["a"])  # noqa: E731
@@ -136,8 +136,8 @@ def test_an_index_of_a_name_that_another_has_left_is_built_beside_it(database):
     assert database.query("SELECT bool_and(indisvalid) FROM pg_index") == [(True,)]
 
 
-def test_a_key_of_a_name_that_another_has_left_is_built_beside_it(database):
-    """The server would build the part that is missing under its strongest lock, and give it a name of its own."""
+def test_a_key_of_a_name_that_another_has_left_is_built_next_to_it(database):
+    """The server would build the part that is missing under its strongest lock, with a generated name."""
     database.execute(*TWO_LEVELS)
     create = lambda: create_unique_constraint_if_missing("uq", "Ev ents", ["id", "day", "Re gion"])  # noqa: E731
     assert migrate(database, create) is True

@@ -94,7 +94,7 @@ def test_by_configure_alone_each_way_is_bounded_and_names_who_blocks(users, tmp_
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("way", WAYS)
-def test_they_are_tried_again_until_the_holder_lets_go(users, tmp_path, way):
+def test_they_are_retried_until_the_lock_is_released(users, tmp_path, way):
     project = Configured(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings="lock_timeout=0.2, retry_budget=20")
     with let_go_after(users, 1.5):
         project.upgrade()
@@ -104,7 +104,7 @@ def test_they_are_tried_again_until_the_holder_lets_go(users, tmp_path, way):
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("env", ENVS)
-def test_whatever_env_py_looks_like(users, tmp_path, env):
+def test_with_every_kind_of_env_py(users, tmp_path, env):
     project = Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=20", env=env)
     with let_go_after(users, 1.5):
         project.upgrade()
@@ -129,7 +129,7 @@ def test_with_each_driver(users, tmp_path, driver):
 
 
 @pytest.mark.only("pg18")
-def test_what_its_transaction_has_done_before_is_rolled_back_and_said_to_be(users, tmp_path):
+def test_what_its_transaction_has_done_before_is_rolled_back_and_reported(users, tmp_path):
     users.execute("CREATE TABLE other (id int)")
     project = Configured(
         tmp_path,
@@ -257,7 +257,7 @@ def test_the_session_is_as_before_on_every_path_out(users, fails, block):
 
 
 @pytest.mark.only("pg18")
-def test_a_pooled_connection_goes_back_without_the_bound(users):
+def test_a_pooled_connection_is_returned_without_the_bound(users):
     from safeops import Settings
     from safeops.execution.plain_operations import install
 

@@ -40,14 +40,14 @@ def validity(database, index="ix_users_name"):
 # --- invalid leftovers -----------------------------------------------------------------------------------
 
 
-def test_an_invalid_index_is_built_anew(database):
+def test_an_invalid_index_is_built_again(database):
     database.execute(*WORLD, "CREATE INDEX ix_users_name ON users (name)")
     database.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_users_name'::regclass")
     assert [migrate(database, build), migrate(database, build)] == [True, False]
     assert validity(database) == [(True,)]
 
 
-def test_an_invalid_index_of_another_definition_is_built_anew(database):
+def test_an_invalid_index_of_another_definition_is_built_again(database):
     database.execute(*WORLD, "CREATE INDEX ix_users_name ON users (email)")
     database.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_users_name'::regclass")
     assert migrate(database, build) is True
@@ -62,7 +62,7 @@ def test_a_failed_unique_build_leaves_nothing(database):
     assert snapshot(database) == before
 
 
-def test_a_build_that_waits_is_cancelled_cleaned_up_and_told(database):
+def test_a_build_that_waits_is_cancelled_cleaned_up_and_reported(database):
     database.execute(*WORLD)
     before = snapshot(database)
     with (
@@ -121,7 +121,7 @@ def test_timeouts_are_restored_on_every_path(database, driver):
     assert migrate(database.with_driver(driver), body) == [["7s", "70s"]] * 5
 
 
-def test_each_attempt_is_bounded_as_the_block_says(database):
+def test_each_attempt_is_bounded_as_the_block_sets(database):
     database.execute(*WORLD)
 
     def body():
@@ -177,7 +177,7 @@ class TestPartitions:
     def test_up_up_down_down_up(self, database, what):
         up_up_down_down_up(database, *ON_PARTITIONS[what], PARTITIONED)
 
-    def test_stopped_anywhere_it_goes_on(self, new_database, what):
+    def test_interrupted_anywhere_it_continues(self, new_database, what):
         crash_everywhere(new_database, ON_PARTITIONS[what][0], PARTITIONED, kills=0)
 
 

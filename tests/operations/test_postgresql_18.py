@@ -123,7 +123,7 @@ def test_what_is_not_enforced_is_another_definition(database):
     )
 
 
-def test_what_is_not_enforced_is_replaced_as_the_error_says(database):
+def test_what_is_not_enforced_is_replaced_as_the_error_shows(database):
     database.execute(*LOOSE)
     for call, error in (
         (lambda: validate_constraint("ck", "q"), ViolatingRows),

@@ -1,4 +1,4 @@
-"""What a server refuses for a reason of its own is told as an error of safeops, by its code, never as a raw one."""
+"""What a server refuses becomes an error of safeops by its code, never a raw one."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ CHANGES = {
 
 
 @pytest.mark.only("pg18", "pg14", "mysql")
-def test_who_lacks_a_right_is_told_so(database, stranger):
+def test_a_missing_right_is_reported(database, stranger):
     for name, change in CHANGES.items():
-        # MariaDB and MySQL are asked for triggers first: this account or the server's settings do not allow them.
+        # On MariaDB and MySQL triggers are checked first: this account or the server's settings do not allow them.
         needs_triggers = database.kind == "mysql" and name in ("rename", "type")
         kind, words = (UnsafeOperation, "needs triggers") if needs_triggers else (ServerRefused, "lacks a right")
         with stranger.connect() as connection, pytest.raises(kind) as caught:
@@ -191,7 +191,7 @@ def test_a_change_of_type_names_the_row(database):
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_a_lost_connection_says_what_is_kept(database):
+def test_a_lost_connection_reports_what_is_kept(database):
     database.execute(TABLE)
 
     def end(_connection, _cursor, statement, *_):
@@ -231,7 +231,7 @@ SQL = sa.text("true")
         lambda: safeops.add_required_column("t", column(sa.Integer), populate=sa.Integer()),
     ],
 )
-def test_sql_is_no_flag(database, body):
+def test_sql_is_not_a_flag(database, body):
     database.execute(TABLE)
     refuse(database, body, InvalidArgument)
 

@@ -1,4 +1,4 @@
-"""if_different="replace": the old definition is in force until the new one is, whatever the application writes meanwhile."""
+"""if_different="replace": the old definition is enforced until the new one is, while the application writes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_it_is_replaced_and_replaced_back(world: Database, old: Call, new: Call)
 
 
 @pytest.mark.parametrize("pair", ["columns of an index", "columns of a unique constraint", "columns of a key"])
-def test_a_run_that_is_stopped_anywhere_goes_on(new_database: Callable[[], Database], pair: str) -> None:
+def test_a_run_that_is_interrupted_anywhere_continues(new_database: Callable[[], Database], pair: str) -> None:
     old, new = PAIRS[pair]
 
     def prepare(database: Database) -> None:

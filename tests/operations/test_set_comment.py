@@ -162,7 +162,7 @@ def test_a_comment_that_is_too_long_is_not_cut(database, column):
 
 @pytest.mark.needs("has_comments")
 @pytest.mark.parametrize("column", [None, "name"])
-def test_letters_of_four_bytes(database, column):
+def test_characters_of_four_bytes(database, column):
     """MariaDB and MySQL would write down a question mark."""
     database.execute(*WORLD)
     before = snapshot(database)
@@ -185,7 +185,7 @@ def test_offline_a_column_needs_the_live_table(database):
         render(database, lambda: set_comment("t", "id", "x"))
 
 
-# --- Beside what safeops keeps in comments there -------------------------------------------------------------------
+# --- Next to the marks of safeops in comments ----------------------------------------------------------------------
 
 MARKED = "people [safeops: rows unchecked: fk]"
 

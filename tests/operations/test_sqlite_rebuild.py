@@ -1,4 +1,4 @@
-"""The rebuild of a table on SQLite: all that is not asked for survives, to the letter."""
+"""The rebuild of a table on SQLite: everything else is kept unchanged, character by character."""
 
 import pytest
 import sqlalchemy as sa
@@ -139,7 +139,7 @@ def test_a_table_that_is_lived_in(database, what):
 
 
 def kept(database):
-    """What no text of a definition tells."""
+    """What the text of a definition does not contain."""
     return [
         database.query("SELECT * FROM sqlite_sequence ORDER BY 1"),
         database.query("SELECT * FROM sqlite_stat1 WHERE tbl = 'users' ORDER BY idx"),
@@ -149,7 +149,7 @@ def kept(database):
 
 
 @pytest.mark.parametrize("what", PAIRS)
-def test_stopped_anywhere_the_old_table_or_the_new_one_stands(new_database, what):
+def test_interrupted_anywhere_the_old_table_or_the_new_one_exists(new_database, what):
     crash_everywhere(new_database, PAIRS[what][0], lambda database: prepared_for(database, what), kills=2)
 
 
@@ -261,7 +261,7 @@ def test_rows_in_the_way(database):
         assert state(database, exact=True) == before
 
 
-def test_orphans_that_stood_before_are_nobodys_fault(database):
+def test_existing_orphans_are_not_reported(database):
     prepared(database, [*LIVED_IN, "UPDATE users SET team_id = 77 WHERE id = 6"])
     assert migrate(database, PAIRS["check"][0]) is True
 

@@ -112,7 +112,7 @@ def migrate_held(database, body):
             return body()
 
 
-def test_a_holder_that_lets_go(database):
+def test_a_holder_that_releases_its_lock(database):
     prepared(database, USERS)
     code = f"""
 import sqlite3, time
@@ -126,7 +126,7 @@ own.execute("BEGIN IMMEDIATE"); print("held", flush=True); time.sleep(0.6)
     assert any("attempt 1" in line for line in lines), lines
 
 
-def test_with_a_write_ahead_log_readers_go_on(database):
+def test_with_a_write_ahead_log_reads_are_not_blocked(database):
     prepared(database, USERS)
     database.query("PRAGMA journal_mode=WAL")
     with held(database, *HOLDERS["a reader"]) as reader:
@@ -171,7 +171,7 @@ def recipe(engine):
 
 
 @pytest.mark.parametrize("autocommit", [False, True])
-def test_an_engine_that_says_begin_itself(database, autocommit):
+def test_an_engine_that_sends_begin_itself(database, autocommit):
     prepared(database.with_foreign_keys(), USERS)
     with recipe(database.engine()).connect() as connection:
         if autocommit:

@@ -1,4 +1,4 @@
-"""SQLite's definitions as text: read as SQLite reads them, edited to the letter."""
+"""SQLite's definitions as text: read as SQLite reads them, edited character by character."""
 
 import sqlite3
 
@@ -89,7 +89,7 @@ def test_what_an_edit_puts_in_its_inverse_takes_out(sql):
         assert back(changed) == sql
 
 
-def test_the_first_column_goes():
+def test_the_first_column_is_dropped():
     assert rebuild.dropping_column("A")("CREATE TABLE t (a int, -- a\n b int)") == "CREATE TABLE t (b int)"
     sql = "CREATE TABLE t (a int, b int, CHECK (a > 0), UNIQUE (a), CHECK (a > b))"
     assert rebuild.dropping_column("a")(sql) == "CREATE TABLE t (b int, CHECK (a > b))"
@@ -104,7 +104,7 @@ def test_the_case_of_names_does_not_count():
         "Id",
         ["Id", "ÄB"],
     )
-    # As in SQLite itself, but for the letters of ASCII.
+    # As in SQLite itself, except for ASCII characters.
     assert "äb" not in named
     assert "Äb" in named
 

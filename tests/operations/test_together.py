@@ -57,12 +57,12 @@ def test_up_up_down_down_up(database):
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-def test_stopped_anywhere_it_goes_on(new_database):
+def test_interrupted_anywhere_it_continues(new_database):
     crash_everywhere(new_database, up, WORLD, kills=2)
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-def test_stopped_anywhere_the_downgrade_goes_on(new_database):
+def test_interrupted_anywhere_the_downgrade_continues(new_database):
     def raised(database):
         database.execute(*WORLD)
         migrate(database, up)

@@ -40,7 +40,7 @@ class TestValidateForeignKey(TestValidateCheck):
         return validate_constraint("fk_users_team", "users", **kw)
 
 
-def test_where_all_is_valid_from_the_first(database):
+def test_without_unvalidated_constraints(database):
     database.execute(
         "CREATE TABLE t (a integer, CONSTRAINT ck_a CHECK (a > 0))",
     )
