@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
 import pytest
 from tests.runner.deploys import Deploy, gate, table
 from tests.servers import Database
+from tests.terminals import on_terminal
 
 from safeops.cli import COMMANDS, main
 from safeops.cli.console import ATTENTION, FAILURE, PENDING, Line, fitting
@@ -36,24 +32,9 @@ RED, YELLOW, CYAN = "\x1b[31m", "\x1b[33m", "\x1b[36m"
 
 
 def on_a_terminal(*arguments: str, columns: int = 80, **environment: str) -> str:
-    """Runs Python with a terminal as its standard output and standard error, and returns what the terminal gets."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CI", "FORCE_COLOR")}
-    environ |= {"TERM": "xterm-256color", **environment}
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environ
-    ):
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 10_000):
-                shown += part
-        except OSError as error:
-            # On Linux, the end of the output.
-            assert error.errno == errno.EIO
-    os.close(ours)
-    return shown.decode().replace("\r\n", "\n")
+    """Runs Python on a terminal, and returns what the terminal gets."""
+    written, _ = on_terminal([sys.executable, *arguments], columns=columns, environ=environment)
+    return written.replace("\r\n", "\n")
 
 
 # Colours --------------------------------------------------------------------------------------------------------
