@@ -48,7 +48,7 @@ class Command:
         example: A call.
         exit_statuses: Which exit statuses it has, and when.
         arguments: What it takes.
-        lines_of: Writes the result for people, from the result and the options; the command then also takes ``--json``.
+        lines_of: Writes the result for people; the command then also takes ``--json``.
         formats: Writes the result in another format, by the name that ``--format`` takes.
     """
 
