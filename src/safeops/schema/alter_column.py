@@ -259,7 +259,7 @@ def alter_column_type(
     look_into(migration, name, lambda: migration.database.safety.check_type_change(column, table))
     change = f"{call('TypeChange', table_name, column_name, type_code(type_), schema=schema)}.expand()"
     _refuse_blocking(migration, table, name, column, change)
-    note_subscribers(migration, table, f"a subscriber stops at a value that its {column_name} does not take.")
+    note_subscribers(migration, table, f"a subscriber stops at a value that its {column_name} rejects.")
     explain = _explained(migration, table, name, column_name, change)
     return execute(migration, migration.database.ddl.alter_type(name, column, table), explain)
 
