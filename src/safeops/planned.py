@@ -43,12 +43,12 @@ class Effect:
 
 SKIP, RUN, UNKNOWN = "skip", "run", "unknown"
 _VERBS = """
-added:add attached:attach brought:bring built:build changed:change checked:check commented:comment
-completed:complete copied:copy created:create deleted:delete detached:detach discarded:discard dropped:drop
-enforced:enforce exchanged:exchange filled:fill finished:finish forgot:forget gave:give granted:grant kept:keep looked:look made:make
+added:add attached:attach brought:bring built:build changed:change checked:check commented:comment completed:complete
+copied:copy created:create deleted:delete detached:detach discarded:discard dropped:drop enforced:enforce
+exchanged:exchange filled:fill finished:finish forgot:forget gave:give granted:grant kept:keep looked:look made:make
 moved:move noted:note put:put ran:run read:read rebuilt:rebuild recorded:record released:release removed:remove
-renamed:rename renewed:renew replaced:replace restored:restore reverted:revert revoked:revoke saved:save set:set started:start stopped:stop
-swapped:swap took:take untied:untie updated:update validated:validate
+renamed:rename renewed:renew replaced:replace restored:restore reverted:revert revoked:revoke saved:save set:set
+started:start stopped:stop swapped:swap took:take untied:untie updated:update validated:validate
 """
 INFINITIVES = dict(pair.split(":") for pair in _VERBS.split())
 """The past tenses with which step texts begin, and their infinitives."""
