@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import safeops
 from safeops.databases import database_for
 from safeops.judging.finding import UNSAFE, Finding
 from safeops.judging.judge import Judge
@@ -47,6 +48,14 @@ def test_the_page_is_up_to_date(name: str) -> None:
 
 def test_no_page_is_left_over() -> None:
     assert {path.name for path in FOLDER.glob("*.md")} == {*PAGES}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_code_yields_findings_of_each_rule(name: str) -> None:
+    """A rule that only its page names would never be found."""
+    judging = Path(safeops.__file__).parent / "judging"
+    files = [*judging.rglob("*.py"), *(judging.parent / "review").rglob("*.py")]
+    assert any(f'"{name}"' in file.read_text() for file in files if file.parent.name != "rules")
 
 
 @pytest.mark.parametrize("rule", WITH_BAD, ids=lambda rule: rule.name)
