@@ -327,7 +327,11 @@ def _is_no_comment(comment: Any) -> bool:
 @helper(
     Said("sets the comment of {0}.{1}", "Reads and writes are not blocked; no row is changed."),
     changes={"comment"},
-    example={"comment": lambda given: "as they typed it" if _is_no_comment(given["comment"]) else given["comment"]},
+    example={
+        "comment": lambda given: (
+            str(given["comment"]).replace("\x00", "") if _is_no_comment(given["comment"]) else given["comment"]
+        )
+    },
 )
 def set_comment(
     migration: HelperCall, table_name: str, column_name: str | None, comment: str | None, *, schema: str | None = None
