@@ -277,7 +277,9 @@ def test_a_rollback_without_a_terminal_requires_yes(
         assert project.main("rollback") == 3
     said = capsys.readouterr()
     assert "Cannot prompt for confirmation: stdin is not a terminal. Pass --yes" in " ".join(said.err.split())
-    assert said.out.startswith("Will do:\n  downgrade r1\n\nData that will be lost:\n  would drop table one")
+    assert said.out.startswith(
+        "Will do:\n  downgrade r1\n    1. drop_table_if_exists one\n\nData that will be lost:\n  would drop table one"
+    )
 
 
 @pytest.mark.only("pg18")

@@ -142,6 +142,8 @@ def rollback_lines(result: Plan) -> Iterator[str]:
     yield "Will do:"
     for revision in result.revisions:
         yield from fitting(f"  downgrade {revision.revision}  {revision.message}".rstrip(), "    ")
+        for number, step in enumerate(revision.steps, 1):
+            yield from fitting(f"    {number}. {step.helper} {step.target or ''}".rstrip(), "       ")
     steps = [step for revision in result.revisions for step in revision.steps]
     yield ""
     if result.losses:
