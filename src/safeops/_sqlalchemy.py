@@ -30,7 +30,7 @@ def ordered_constraints(table: sa.Table) -> list[sa.Constraint]:
 
 
 def counted_column(table: sa.Table) -> sa.Column[Any] | None:
-    """Return the column that the server numbers by itself, or None. 2.0.0 to 2.1.9."""
+    """Return the column that the server numbers, or None. 2.0.0 to 2.1.9."""
     return table.primary_key._autoincrement_column
 
 
@@ -88,7 +88,7 @@ def single_percents(dialect: Dialect) -> Iterator[None]:
 
 
 def keep_backslashes(dialect: Any) -> None:
-    """Render backslashes in strings as they are: the standard, which only a connection could ask for. 2.0.0 to 2.1.9."""
+    """Render backslashes in strings as they are: the standard, without reading the setting. 2.0.0 to 2.1.9."""
     dialect._backslash_escapes = False
 
 
@@ -126,5 +126,5 @@ def connecting_by(connect: Callable[[Any], Any]) -> Iterator[None]:
 
 
 def is_autocommit(connection: Connection) -> bool:
-    """Return whether each statement of a connection commits by itself, as its options say. 2.0.0 to 2.1.9."""
+    """Return whether each statement of a connection is its own transaction, by its options. 2.0.0 to 2.1.9."""
     return connection._is_autocommit_isolation()

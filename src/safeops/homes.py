@@ -1,4 +1,4 @@
-"""Where each public name is defined."""
+"""The module that defines each public name."""
 
 from __future__ import annotations
 

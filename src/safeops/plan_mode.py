@@ -1,4 +1,4 @@
-"""A dry run: what helpers would do is told instead of done."""
+"""A dry run: it records what helpers would do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REST = "what follows from that"
 AFTER = "would run after"
 _UNKNOWN = (errors.UnknownTable, errors.UnknownColumn, errors.UnknownConstraint, errors.UnknownType)
 MISSING = (*_UNKNOWN, errors.PhaseMissing, KeyError)
-"""What a helper raises where the steps before it have not been done yet."""
+"""What a helper raises if the earlier steps have not been done yet."""
 
 
 CERTAIN = (
@@ -28,22 +28,22 @@ CERTAIN = (
 )
 """What a helper raises again as long as the database stays as it is; others depend on who else is at work."""
 _WORDS = """
-add all alter analyze and as by cascade check column comment concurrently constraint create default delete domain drop
-exists for foreign from function grant identity if in index insert into is key lock materialized not null of on only
-or order policy primary publication references rename replace replica restrict role rule schema select sequence set
-table tables temporary to trigger type unique update using validate values view where with
+ADD ALL ALTER ANALYZE AND AS BY CASCADE CHECK COLUMN COMMENT CONCURRENTLY CONSTRAINT CREATE DEFAULT DELETE DOMAIN DROP
+EXISTS FOR FOREIGN FROM FUNCTION GRANT IDENTITY IF IN INDEX INSERT INTO IS KEY LOCK MATERIALIZED NOT NULL OF ON ONLY
+OR ORDER POLICY PRIMARY PUBLICATION REFERENCES RENAME REPLACE REPLICA RESTRICT ROLE RULE SCHEMA SELECT SEQUENCE SET
+TABLE TABLES TEMPORARY TO TRIGGER TYPE UNIQUE UPDATE USING VALIDATE VALUES VIEW WHERE WITH
 """
-SQL_WORDS = frozenset(_WORDS.split())
-"""Words of SQL that stand in messages too, and name nothing."""
+SQL_WORDS = frozenset(_WORDS.lower().split())
+"""Words of SQL that occur in messages too, and name nothing."""
 
 
 class WouldWrite(Exception):
-    """A helper was about to write, outside a plan, while it is only to tell what it would do."""
+    """A helper was about to write, outside a plan, in a dry run."""
 
 
 @dataclass
 class _Call:
-    """A helper that is telling."""
+    """A helper whose steps are recorded."""
 
     helper: str
     target: str | None
@@ -69,29 +69,29 @@ class DryRun:
         return self._open is not None
 
     def add(self, statement: PlannedStatement) -> None:
-        """Tell what the helper that runs would do."""
+        """Record what the running helper would do."""
         if self._open is not None:
             self._open.statements.append(statement)
 
     def outline(self, statement: PlannedStatement) -> None:
-        """Tell what the phase that runs comes to, whatever it finds to do now."""
+        """Record the outcome of the running phase, also if it finds nothing to do now."""
         if self._open is not None:
             self._open.outline.append(statement)
 
     def skip(self, what: str, why: str) -> None:
-        """Tell why the helper that runs has nothing to do."""
+        """Record why the running helper has nothing to do."""
         if self._open is not None:
             self._open.skipped.append(f"{what}: {why}")
 
     def note(self, said: str) -> None:
-        """Tell what else to know of the helper that runs."""
+        """Record a remark on the running helper."""
         if self._open is not None:
             self._open.notes.append(said)
 
     def unknown(
         self, helper: str, detail: str, *, raw: RawStatement | None = None, ends_revision: bool = False
     ) -> None:
-        """Tell what nobody can foresee."""
+        """Record a call whose effect cannot be predicted."""
         loses = raw is not None and raw.loses
         self.calls.append(
             (
@@ -101,14 +101,14 @@ class DryRun:
         )
 
     def would_add(self, table: str, column: str | None = None) -> bool:
-        """Tell whether a step before would have added a column, or any, or the helper that runs, as its first step."""
+        """Return whether a step before would have added a column, or any, or the helper that runs, as its first step."""
         if column is not None and self._open is not None and self._open.statements:
             return True
         added = [effect for effect in self._effects() if effect.column is not None and effect.name.name == table]
         return any(column in (None, one.column) for one in added)
 
     def would_create(self, type_: str) -> bool:
-        """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
+        """Return whether a step before may create a type: a helper of that name, or raw SQL that names it."""
         made = any(effect.column is None and effect.name.name == type_ for effect in self._effects())
         return made or any(type_ in one.raw.names for _, one in self.calls if one.raw is not None)
 
@@ -123,7 +123,7 @@ class DryRun:
 
     @contextmanager
     def helper(self, call: _Call) -> Iterator[None]:
-        """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the dry run."""
+        """Run a helper and record what it would do; an error ends the helper that the revision calls, not the dry run."""
         if self._open is not None:
             yield
             return
@@ -149,7 +149,7 @@ class DryRun:
         if earlier is not None and call.outline and earlier[1].action == RUN:
             return _after(call, *earlier)
         if earlier is not None and call.target is not None:
-            said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
+            said = f"at present {detail}; {earlier[1].helper} of revision {earlier[0]} runs before it"
             return PlannedCall(call.helper, call.target, UNKNOWN, said, loses=call.loses, table=call.table)
         return PlannedCall(call.helper, call.target, SKIP, detail, table=call.table)
 
@@ -157,7 +157,7 @@ class DryRun:
         said, missing = summary(error), isinstance(error, MISSING)
         about = _about(call, error)
         earlier = self._earlier(lambda one: _makes(one, call, about) if missing else _changes(one, call, error, about))
-        detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
+        detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be predicted'}: {said}"
         if earlier is None:
             refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
             told = PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.loses, table=call.table)
@@ -165,11 +165,11 @@ class DryRun:
         revision, before = earlier
         if missing and before.action == RUN:
             return _after(call, revision, before)
-        detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
+        detail = f"at present {detail}; {before.helper} of revision {revision} runs before it"
         return PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.loses, table=call.table)
 
     def _stays(self, call: _Call, error: SafeOpsError) -> bool:
-        """Tell whether no step before could change what an error is about."""
+        """Return whether no step before could change what an error is about."""
         before = (one for _, one in self.calls if one.action != SKIP)
         about = _about(call, error)
         return error.in_any_case or not any(_may_change(one, call, about) for one in before)
@@ -185,13 +185,13 @@ _dry_run: ContextVar[DryRun | None] = ContextVar("safeops_forecast", default=Non
 
 
 def current_dry_run() -> DryRun | None:
-    """Return the dry run that is being made; None where helpers do what they are for."""
+    """Return the dry run in progress; None if helpers make changes."""
     return _dry_run.get()
 
 
 @contextmanager
 def recorded_dry_run() -> Iterator[DryRun]:
-    """Have helpers inside tell what they would do; their log of what is done is silent meanwhile."""
+    """Record what helpers inside would do; their INFO lines are left out."""
     dry_run = DryRun()
     token = _dry_run.set(dry_run)
     logger = logging.getLogger("safeops")
@@ -208,7 +208,7 @@ def _is_shown(record: logging.LogRecord) -> bool:
 
 
 def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) -> AbstractContextManager[None]:
-    """In a dry run, take what runs inside for one call of a helper; its arguments tell what it works on."""
+    """In a dry run, take what runs inside for one call of a helper; its arguments name its table."""
     dry_run = current_dry_run()
     if dry_run is None:
         return nullcontext()
@@ -217,7 +217,7 @@ def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) ->
 
 @contextmanager
 def recorded(does: str) -> Iterator[None]:
-    """Tell a statement that is about to write outside a plan, and end its helper."""
+    """Record a statement that is about to write outside a plan, and end its helper."""
     try:
         yield
     except WouldWrite:
@@ -227,7 +227,7 @@ def recorded(does: str) -> Iterator[None]:
 
 
 def _after(call: _Call, revision: str, before: PlannedCall) -> PlannedCall:
-    """Tell what follows from a step before: by its own outline, where it has one."""
+    """Return what follows an earlier step: the call's own outline, if it has one."""
     after = f"{AFTER} {before.helper} of revision {revision}"
     if call.outline:
         own = _done(call, cut_short=False)
@@ -260,13 +260,13 @@ def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
 
 def _blocked(statements: list[PlannedStatement]) -> str | None:
     found = dict.fromkeys(statement.lock for statement in statements)
-    # That one of its statements blocks nothing is no news beside what another one blocks.
+    # A statement that blocks nothing matters only if no other one blocks anything.
     blocking = [one.blocks for one in found if one.blocked != NOTHING] or [one.blocks for one in found]
     return "; ".join(dict.fromkeys(blocking)) or None
 
 
 def _makes(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
-    """Tell whether a step may make what a later one misses: what the error names, or the table of the call."""
+    """Return whether a step may make what a later one misses: what the error names, or the table of the call."""
     if one.table is not None and (one.table == call.table or _names(about, one.table)):
         return True
     if one.target is not None and one.table is None:
@@ -275,7 +275,7 @@ def _makes(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
 
 
 def _creates(one: PlannedCall, call: _Call) -> bool:
-    """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
+    """Return whether a step makes or renames the table of a later call, which changes what that call found."""
     if one.table is not None:
         return one.target == call.table
     made = one.raw is not None and one.raw.makes_table
@@ -283,7 +283,7 @@ def _creates(one: PlannedCall, call: _Call) -> bool:
 
 
 def _changes(one: PlannedCall, call: _Call, error: Exception, about: Sequence[str]) -> bool:
-    """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
+    """Return whether a step changes what blocks a later one; of raw SQL only the table's name counts."""
     if one.target is None:
         return call.table is not None and (_sends(one, call.table) or _mentions(one.raw, about))
     thing = one.target.partition(" on ")[0]
@@ -291,7 +291,7 @@ def _changes(one: PlannedCall, call: _Call, error: Exception, about: Sequence[st
 
 
 def _may_change(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
-    """Tell whether a step may change what a later call is refused for; where that is open, it may."""
+    """Return whether a step may change the reason for which a later call is refused; if that is unknown, it may."""
     if one.target is None:
         opaque = one.ends_revision or one.raw is None or one.raw.hides or call.table is None
         return opaque or _sends(one, str(call.table)) or _mentions(one.raw, about)
@@ -310,7 +310,7 @@ def _plain(name: str) -> str:
 
 
 def _sends(one: PlannedCall, table: str) -> bool:
-    """Tell whether a statement of the revision's own names a table."""
+    """Return whether a statement of the revision's own names a table."""
     return one.raw is not None and one.raw.names_table(_plain(table))
 
 
@@ -320,12 +320,12 @@ def _names(about: Sequence[str], name: str) -> bool:
 
 
 def _mentions(raw: RawStatement | None, about: Sequence[str]) -> bool:
-    """Tell whether raw SQL names something that an error is about: a view, a publication, a domain, a column."""
+    """Return whether raw SQL names something that an error is about: a view, a publication, a domain, a column."""
     return raw is not None and any(_names(about, name) for name in raw.names if name.lower() not in SQL_WORDS)
 
 
 def _about(call: _Call, error: Exception) -> tuple[str, ...]:
-    """Return what an error is about: the names in the call and those that the error brings, or what the server said."""
+    """Return what an error is about: the names in the call and those in the error, or the server's message."""
     own = error.args if isinstance(error, KeyError) else getattr(error, "about", ())
     if own and isinstance(error, MISSING):
         return tuple(map(str, own))

@@ -45,7 +45,7 @@ SKIP, RUN, UNKNOWN = "skip", "run", "unknown"
 _VERBS = """
 added:add attached:attach brought:bring built:build changed:change checked:check commented:comment completed:complete
 copied:copy created:create deleted:delete detached:detach discarded:discard dropped:drop enforced:enforce
-exchanged:exchange filled:fill finished:finish forgot:forget gave:give granted:grant kept:keep looked:look made:make
+exchanged:exchange filled:fill finished:finish gave:give granted:grant kept:keep looked:look made:make
 moved:move noted:note put:put ran:run read:read rebuilt:rebuild recorded:record released:release removed:remove
 renamed:rename renewed:renew replaced:replace restored:restore reverted:revert revoked:revoke saved:save set:set
 started:start stopped:stop swapped:swap took:take untied:untie updated:update validated:validate
@@ -70,13 +70,13 @@ class PlannedStatement:
     """What would be done, as one statement or as many that belong together.
 
     Args:
-        does: What would be true afterwards, as a step tells it: "added column users.email".
+        does: What would be true afterwards, as the text of a step: "added column users.email".
         lock: How it locks its tables.
         tables: The tables that it locks.
         rows: The rows that it reads, writes or loses.
         size: The bytes of those.
-        seconds: How long it would take, where that is known.
-        loses: It drops or overwrites what nothing gives back.
+        seconds: How long it would take, if that is known.
+        loses: It drops or overwrites what cannot be restored.
         rewrites: It rewrites or scans the table under its lock.
         effect: What it makes that a later call may need.
         names_rows: What it does names the rows already.

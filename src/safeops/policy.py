@@ -21,7 +21,7 @@ class Settings:
 
     Args:
         lock_timeout: Seconds that one attempt at a strong lock may wait, and so hold up the application.
-        retry_budget: Seconds of wall-clock time to go on trying before ``LockNotAcquired``.
+        retry_budget: Seconds of wall-clock time to retry before ``LockNotAcquired``.
         statement_timeout: Seconds that a short statement may run; None leaves the session's own. Long scans and online
             builds run without one.
         target_seconds: Seconds that a batch of a backfill should take.
@@ -97,7 +97,7 @@ _MAY_BE_NONE = {"statement_timeout"}
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Tell whether a value is a number; True and False are not."""
+    """Return whether a value is a number; True and False are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -194,7 +194,7 @@ def assured(reason: str) -> Iterator[None]:
     if not isinstance(reason, str) or not reason.strip():
         raise InvalidArgument(
             "assured() needs a reason.",
-            why="It switches the safety refusals off, and a reviewer has to see why that is fine here.",
+            why="It switches the safety refusals off, and a reviewer must see why that is fine here.",
             remedy="Write:",
             code='with assured("the table has 40 rows"):',
         )

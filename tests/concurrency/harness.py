@@ -1,6 +1,6 @@
-"""The application beside a migration: real second connections that write, read, hold locks.
+"""The application during a migration: real second connections that write, read, hold locks.
 
-Traffic(database, table)             a writer and a reader; the longest wait; a twin table as the oracle
+Traffic(database, table)             a writer and a reader; the longest wait; a mirror table as the oracle
 idle_holder(database, table, mode)   a session that holds a lock in an idle transaction
 other_process(function)              runs a function in a forked child, for two migrations at once
 """
@@ -35,7 +35,7 @@ class Wait:
 
 
 class Traffic:
-    """Writes and reads a table all the time, and mirrors each write in a twin table, in one transaction.
+    """Writes and reads a table all the time, and mirrors each write in a mirror table, in one transaction.
 
     Example:
         traffic = Traffic(database, "users", columns=["name"])
@@ -117,7 +117,7 @@ class Traffic:
         return max((w for w in self._waits.values() if w.what != "read"), key=lambda wait: wait.seconds)
 
     def assert_no_rows_lost(self) -> None:
-        """Every row of the twin is in the table with the same values, and no other."""
+        """Every row of the mirror is in the table with the same values, and no other."""
         with self._engine.connect() as connection:
             if self._same_text(connection):
                 return
@@ -131,7 +131,7 @@ class Traffic:
             raise AssertionError(f"{len(wrong)} of {len(expected)} rows of {self.table.name} differ:\n{shown}")
 
     def _same_text(self, connection: sa.Connection) -> bool:
-        """Asks the server, which is faster. Values that it writes in another way may be the same all the same."""
+        """Compares on the server, which is faster. Values that it writes in another way may be the same all the same."""
         exact = sa.LargeBinary if connection.dialect.name in ("mysql", "mariadb") else sa.Text
         columns = [[sa.cast(one, exact) for one in _by_name(table, self._key)] for table in (self.table, self.twin)]
         table, twin = (sa.select(*one) for one in columns)
@@ -208,7 +208,7 @@ class _Reconnect(Exception):
 def _table(
     connection: sa.Connection, name: str, schema: str | None, key: str, columns: Sequence[str] | None
 ) -> sa.Table:
-    """The table as the application knows it: with the columns of now, whatever the migration adds."""
+    """The table as the application knows it: with its present columns, without those that the migration adds."""
     reflected = sa.Table(name, sa.MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
     names = columns or [column.name for column in reflected.columns if column.computed is None]
     # Types without their schema-bound parts; no defaults, keys and constraints.
@@ -299,7 +299,7 @@ def idle_holder(
     Args:
         mode: one of PostgreSQL's table locks. Elsewhere ACCESS SHARE is what a read takes, ROW EXCLUSIVE what
             a write takes, and ACCESS EXCLUSIVE what keeps everyone out.
-        application_name: on PostgreSQL, what a message about it should say.
+        application_name: on PostgreSQL, the name in messages about it.
 
     Example:
         with idle_holder(database, "users", "ROW EXCLUSIVE") as holder, pytest.raises(LockNotAcquired) as error:

@@ -123,7 +123,7 @@ def test_a_look_that_fails_or_hangs_fails_no_migration(
 
 
 @pytest.mark.only("pg18")
-def test_an_error_says_that_the_holders_cannot_be_listed(users: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_reports_that_the_holders_cannot_be_listed(users: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "blockers", lambda session, _tables: session.read("SELECT 1 / 0"))
     bounds = settings(lock_timeout=0.1, retry_budget=0.05)
     unlisted = pytest.raises(LockNotAcquired, match="sessions that cannot be listed: division by zero")

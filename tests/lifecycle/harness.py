@@ -1,6 +1,6 @@
 """Proves idempotence, reversal and restart of any pair of migration bodies.
 
-up_up_down_down_up(...)     the second time changes nothing; down and up again end where they began
+up_up_down_down_up(...)     the second time changes nothing; down and up again end in the same state
 crash_everywhere(...)       stopped after any statement and run again, it ends as if undisturbed
 """
 
@@ -101,7 +101,7 @@ def up_up_down_down_up(
 
 
 class Crash(BaseException):
-    """The process is gone: nothing may catch it, and nothing more reaches the server."""
+    """The process has ended: nothing may catch it, and nothing more reaches the server."""
 
 
 def crash_everywhere(
@@ -139,7 +139,7 @@ def crash_everywhere(
 
     model = prepared(new_database(), prepare)
     fresh = _copies_of(model, _maker(model, new_database, prepare), driver)
-    # Without a server nobody can tell the claim of the runner that crashed, this very process, from that of a living one.
+    # Without a server, the claim of the crashed runner (this process) looks like that of a living one.
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
 
     def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
@@ -206,7 +206,7 @@ def _maker(model: Database, new_database: Callable[[], Database], prepare: Prepa
 
 
 def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
-    """Makes databases like the one that is prepared: by a copy, which takes a moment, or where there is none anew."""
+    """Makes databases like the one that is prepared: by a copy, which is fast, or from scratch if it cannot be copied."""
     model.end_sessions()
 
     def fresh() -> Database:
@@ -219,7 +219,7 @@ def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None
 
 @dataclasses.dataclass
 class _Stop:
-    """Counts the points where a migration can stop, and stops it at one of them.
+    """Counts the points at which a migration can stop, and stops it at one of them.
 
     A point is after a statement that changes something, and after a commit of such statements.
     """
@@ -233,7 +233,7 @@ class _Stop:
     dead: bool = False
     sent: list[str] = dataclasses.field(default_factory=list)
     undone: list[bool] = dataclasses.field(default_factory=list)
-    """For each point: a stop there takes back what was sent since the point before."""
+    """For each point: a stop there reverts what was sent since the point before."""
     _open: set[int] = dataclasses.field(default_factory=set)
     _written: bool = False
     _committed: bool = False
@@ -270,7 +270,7 @@ class _Stop:
             self._point(statement, undone=self._is_undone(connection, statement))
 
     def _is_undone(self, connection: sa.Connection, statement: str) -> bool:
-        """Whether a stop right after a statement takes it back; of MariaDB nobody asks, where some statements commit."""
+        """Whether a stop right after a statement reverts it; not used for MariaDB, on which some statements commit."""
         word, owner = statement.split()[0].upper(), id(connection.connection.dbapi_connection)
         if word in ("BEGIN", "COMMIT", "ROLLBACK"):
             (self._open.add if word == "BEGIN" else self._open.discard)(owner)
@@ -284,7 +284,7 @@ class _Stop:
     def _commit(self, connection: sa.Connection) -> None:
         if is_watched(connection, self.database):
             self._refuse_if_dead()
-            # The event comes before the commit itself: the point is before whatever is sent next.
+            # The event comes before the commit itself: the point is before the next statement.
             self._committed, self._written = self._committed or self._written, False
 
     def _connect(self, *_: object) -> None:
@@ -312,7 +312,7 @@ class _Stop:
             # A connection that is closed lives on until its last cursor is closed, as after RETURNING.
             for open_ in (self._cursor, *self._connections):
                 open_.close()
-        # The server forgets what was not committed, and every session-level lock.
+        # The server discards what was not committed, and every session-level lock.
         self.database.end_sessions()
         raise Crash
 
@@ -338,7 +338,7 @@ def _by_sigkill(stop: _Stop, body: Body, down: bool) -> None:
     stop.kill = True
     sys.stdout.flush()
     sys.stderr.flush()
-    # A fork, so that the body may be a closure.
+    # A fork: the body may be a closure.
     child = os.fork()
     if child == 0:
         _run_and_exit(stop, body, down)

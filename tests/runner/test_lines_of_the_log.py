@@ -84,7 +84,7 @@ def test_a_backfill_that_was_finished_logs_one_line(users: Database) -> None:
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-def test_a_failure_shows_one_code_and_says_once_what_to_run(
+def test_a_failure_shows_one_code_and_one_command(
     users: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = "create_index_if_missing('ix', 'users', ['nome'])\n"

@@ -160,7 +160,7 @@ def test_a_step_depends_on_what_an_earlier_one_would_create(database: Database, 
     assert [steps[-1].action for steps in found.values()] == ["run", "run", "run", "run", "unknown", "unknown"]
     assert found["r2"][0].detail == "would run after create_table_if_missing of revision r1: would create table cities"
     assert found["r3"][0].detail.startswith("would build index ix_both on users")
-    assert found["r6"][0].detail.endswith("[S101]; before it comes op.create_table of revision r5")
+    assert found["r6"][0].detail.endswith("[S101]; op.create_table of revision r5 runs before it")
 
 
 def test_constraints_of_a_column_that_an_earlier_step_would_add(database: Database, tmp_path: Path) -> None:

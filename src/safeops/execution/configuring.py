@@ -1,4 +1,4 @@
-"""What env.py says of a whole run: ``configure()``."""
+"""The settings of a whole run, from env.py: ``configure()``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def configure(**settings: Any) -> None:
 
     Online, the lock timeout holds for helpers, and for what a revision sends itself by ``op``, a connection or a session.
 
-    The settings belong to the run, that is to the ``Config`` of this Alembic command: they end with it.
+    The settings belong to the ``Config`` of this Alembic command, and end with it.
 
     Args:
         **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
@@ -36,7 +36,7 @@ def configure(**settings: Any) -> None:
 
     Raises:
         InvalidArgument: A setting is unknown or of another kind, or no file has the revision ``guard_from``.
-        NotReady: The guard is asked for, and its parsers are not installed.
+        NotReady: The guard is switched on, and its parsers are not installed.
         OutsideMigration: No Alembic command is running.
 
     Example:
@@ -46,7 +46,7 @@ def configure(**settings: Any) -> None:
     if config is None:
         raise OutsideMigration(
             "configure() was called outside env.py.",
-            why="Settings belong to one run of Alembic, so that they do not leak into the next.",
+            why="Settings belong to one run of Alembic. They do not affect the next one.",
             remedy="Call it in env.py before context.configure(), or around helpers write:",
             code="with settings(lock_timeout=1.0):",
         )
@@ -60,8 +60,8 @@ def configure(**settings: Any) -> None:
 
 
 def _check_guard(settings: Settings) -> None:
-    """Raise, before anything runs, if the guard could not do what is asked of it."""
-    # What judges is imported by whoever asks for it.
+    """Raise, before anything runs, if the guard cannot work with these settings."""
+    # The judge is imported only if the guard is on.
     from safeops.execution.guard import check_parsers
 
     check_parsers()
@@ -80,7 +80,7 @@ def _check_guard(settings: Settings) -> None:
 
 
 def _check_url(config: Config) -> None:
-    """Raise where env.py would fail on the URL of the configuration file, and print a part of its password."""
+    """Raise if env.py would fail on the URL of the configuration file, and print a part of its password."""
     try:
         url = config.get_main_option("sqlalchemy.url") or ""
         if _is_used(url, config):

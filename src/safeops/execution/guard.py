@@ -36,7 +36,7 @@ PARSERS = ("pglast", "sqlglot")
 SEEN = "live"
 LONGEST = 300
 APPLICATION = frozenset(one.rule for one in BREAKS.values())
-"""The rules of what breaks the application: a downgrade takes back what no released code uses any more."""
+"""The rules about breaking the application: a downgrade only reverts what released code no longer uses."""
 CHANGING_ROWS = frozenset({ops.SELECT, ops.INSERT, ops.UPDATE, ops.DELETE, ops.MERGE})
 _INVOKE = AbstractOperations.invoke.__code__
 
@@ -47,8 +47,8 @@ def check_parsers() -> None:
     if missing:
         raise NotReady(
             f"The guard reads each statement with a parser, and {' and '.join(missing)} is not installed.",
-            why="The parsers are an extra: whoever needs no guard and no review needs none of them.",
-            remedy='Install them wherever migrations run, or write configure(guard="off"):',
+            why="The parsers are an extra, needed only for the guard and for safeops review.",
+            remedy='Install them on each machine that runs migrations, or write configure(guard="off"):',
             code="pip install 'alembic-safeops[review]'",
         )
 
@@ -82,7 +82,7 @@ def check_refusal(context: MigrationContext) -> None:
 
 
 def _is_guarded(sender: Sender, oldest: str | None) -> bool:
-    """Tell whether a revision is the oldest one that is guarded, or follows it."""
+    """Return whether a revision is the oldest one that is guarded, or follows it."""
     script = sender.context.script
     if oldest is None or script is None:
         return True
@@ -99,8 +99,8 @@ class Sending:
         parameters: Its values, of an ``executemany`` a list of them; None if the driver gets the text as it is.
         many: It is an ``executemany``.
         number: The number of its transaction.
-        autocommit: It commits by itself.
-        ended: The revision has ended Alembic's transaction by SQL of its own.
+        autocommit: It is committed immediately.
+        ended: The revision's own SQL has ended Alembic's transaction.
     """
 
     sql: str
@@ -165,7 +165,7 @@ class Guard:
             raise self.refusal
 
     def helper_sent(self, connection: Connection, sql: str) -> None:
-        """Note what a helper creates: it is no table that others wait for."""
+        """Record what a helper creates: no other session waits for a new table."""
         if words_of(sql)[:1] == ("CREATE",) and JudgedServer.serves(database_class(connection.dialect)):
             judge = self._judge_on(connection)
             made = [one for one in judge.server.parse(sql) if one.kind == ops.CREATE_TABLE]
@@ -226,7 +226,7 @@ class Guard:
 
 
 def _look_again(judge: Judge) -> None:
-    """Forget what was found earlier in the run: the statements since have been carried out, and others were at work."""
+    """Discard what was read earlier in the run: statements, and other sessions, may have changed it since."""
     schema = judge.schema
     schema.tables = {name: table for name, table in schema.tables.items() if table.new}
     schema.types, schema.gone = {}, set()
@@ -241,14 +241,14 @@ def _changes_definitions(judge: Judge, sent: Sent) -> bool:
 
 
 def _is_on_empty_tables(finding: Finding, facts: Facts | None) -> bool:
-    """Tell whether it is about tables without rows, as in a test suite that has just made its database."""
+    """Return whether it is about tables without rows, as in a test suite that has just made its database."""
     operation = finding.operation
     if facts is None or operation is None or finding.rule not in APPLICATION:
         return False
     tables = [operation.table] if operation.table is not None else []
     if not tables and operation.name is not None:
         tables = facts.tables_of_type(Name(operation.name))
-    # The judge has gone on to what is known after it.
+    # The judge already has the state after the operation.
     known = [facts.table(table) for table in tables]
     return bool(known) and all(table is not None and table.empty for table in known)
 
@@ -263,7 +263,7 @@ def _place(sender: Sender) -> Place | None:
     return None
 
 
-# What is said ---------------------------------------------------------------------------------------------------
+# Messages -------------------------------------------------------------------------------------------------------
 
 
 def _refused(sender: Sender, connection: Connection, sent: Sent, found: Sequence[Finding]) -> UnsafeOperation:
@@ -304,9 +304,11 @@ def _told(found: Sequence[Finding]) -> str:
 
 def _remedy(written: str, *, opaque: bool) -> str:
     if opaque:
-        return "See what it does by safeops review --scratch-url URL, on an empty copy; if it is fine here, say why:"
+        return (
+            "See its effect on an empty copy by safeops review --scratch-url URL. If it is fine here, give the reason:"
+        )
     return (
-        "Write this instead, or say in assured(...) why it is fine here:" if written else "If it is fine here, say why:"
+        "Write this instead, or give the reason in assured(...):" if written else "If it is fine here, give the reason:"
     )
 
 

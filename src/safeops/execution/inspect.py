@@ -1,4 +1,4 @@
-"""What every helper does first: check its arguments, and look at what stands."""
+"""What every helper does first: check its arguments and inspect the schema."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ log = logging.getLogger("safeops")
 
 
 def check_name(migration: Migration, what: str, name: Any, example: str) -> None:
-    """Raise InvalidArgument where a name is none, or longer than the server keeps.
+    """Raise InvalidArgument if a name is not a name, or longer than the server keeps.
 
     Args:
         migration: The running migration.
-        what: What the name stands for, as a message calls it.
+        what: What the name denotes, as a message calls it.
         name: The argument.
         right: The call as it should be.
     """
@@ -48,14 +48,14 @@ def check_name(migration: Migration, what: str, name: Any, example: str) -> None
         unit = "letters" if database.abilities.counts_letters else "bytes"
         raise InvalidArgument(
             f"The {what} {name} has {size} {unit}; {database.product} keeps {database.abilities.max_identifier}.",
-            why="A longer name is cut or refused, so that nobody would find the thing by its name again.",
+            why="The server cuts or refuses a longer name, and the object could not be found by its name again.",
             remedy="Choose a shorter name:",
             code=example,
         )
 
 
 def check_names(migration: Migration, example: str, **names: Any) -> None:
-    """Check several names, given by what they stand for; a schema may be None."""
+    """Check several names, given by what they denote; a schema may be None."""
     for what, name in names.items():
         if name is None and what.endswith("schema"):
             continue
@@ -95,11 +95,11 @@ class Absent:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody can tell whether there is such a table: the migration is only rendered, for ``--sql``."""
+    """The table cannot be inspected: the migration is only rendered, for ``--sql``."""
 
 
 Inspected: TypeAlias = "Table | Absent | Unknown"
-"""What is known of a table: what it is now, that it is absent, or that nobody can look."""
+"""What is known of a table: what it is now, that it is absent, or that it cannot be inspected."""
 
 
 def inspect(migration: Migration, name: Name, *, to_create: bool = False) -> Inspected:
@@ -127,7 +127,7 @@ def existing(migration: Migration, name: Name) -> Table:
 
 
 def required(migration: Migration, inspected: Table | Absent, name: Name) -> Table:
-    """Return the table that was inspected, or raise UnknownTable where there is none, or it is a view."""
+    """Return the table that was inspected, or raise UnknownTable if there is none, or if it is a view."""
     if isinstance(inspected, Absent):
         raise UnknownTable(
             f"There is no table {name}.",
@@ -144,7 +144,7 @@ def refuse_view(table: Table, name: Name) -> None:
 
 
 def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
-    """Ask the server something for which it locks the table for a moment, and bound that."""
+    """Run a query that locks the table briefly, with bounded waiting."""
     step = Step("", f"looked into {name}", (name,))
     return with_lock_retry(migration, step.does, action, step)
 
@@ -169,7 +169,7 @@ def check_has_columns(table: Table, columns: Iterable[str]) -> None:
 
 
 def skipped(what: str, why: str) -> bool:
-    """Say that there is nothing to do."""
+    """Report that there is nothing to do."""
     log.info("skipped %s: %s", what, why)
     if (dry_run := current_dry_run()) is not None:
         dry_run.skip(what, why)
@@ -178,7 +178,7 @@ def skipped(what: str, why: str) -> bool:
 
 @contextmanager
 def keeping(done: Sequence[str]) -> Iterator[None]:
-    """Say in an error that comes from the block what was finished before it."""
+    """Add to an error from the block what was completed before it."""
     try:
         yield
     except SafeOpsError as error:
@@ -192,10 +192,10 @@ _SUFFIXES = {sa.ForeignKeyConstraint: "fkey", sa.UniqueConstraint: "key", sa.Che
 
 
 def settle_name(migration: Migration, thing: Named, example: str = "") -> Named:
-    """Give a thing the plain name that the server will keep; raise InvalidArgument where the author's own is too long.
+    """Give a thing the plain name that the server will keep; raise InvalidArgument if the author's own is too long.
 
-    SQLAlchemy cuts the names that it generates when it renders them, and the server cuts what is still too long: asked by
-    its uncut name, the thing would not be found again.
+    SQLAlchemy cuts the names that it generates when it renders them, and the server cuts what is still too long: by
+    its uncut name the object would not be found again.
     """
     if not isinstance(thing.name, str):
         return thing
@@ -213,7 +213,7 @@ def settle_name(migration: Migration, thing: Named, example: str = "") -> Named:
 def settle_names(migration: Migration, table: sa.Table, example: str) -> None:
     """Settle the names of all that a table was given, without the checks that its types bring for other databases."""
     for check in [constraint for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)]:
-        # Boolean and Enum bring one for where there is no such type.
+        # Boolean and Enum bring one for databases without such a type.
         if not _sqlalchemy.is_for_dialect(check, migration.context.impl):
             table.constraints.discard(check)
     for thing in (*table.indexes, *table.constraints):

@@ -1,9 +1,9 @@
-"""What the running revision itself goes on to change, read from its code.
+"""The later calls of the running revision, read from its code.
 
-A revision that adds a column and then makes it NOT NULL has to run again after a stop at its end, when the column differs
-from what it added. The version does not tell a half-done revision from a foreign change, and a journal would leave a table
-of ours in every schema. The code tells: a later call in the same function explains the difference. Where the code does not
-say on which table a call works, it explains nothing.
+A revision that adds a column and then makes it NOT NULL must run again after a stop at its end, when the column differs
+from what it added. The version does not distinguish a half-done revision from a foreign change, and a journal would need
+a table in every schema. The code does: a later call in the same function explains the difference. If the code does not
+show on which table a call works, the call explains nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from safeops.naming import Name
 
 
 class _Change(NamedTuple):
-    """What a call explains, and where it names the table, and the column, constraint or index: by place or by keyword."""
+    """What a call explains, and how it names the table, and the column, constraint or index: by place or by keyword."""
 
     parts: frozenset[str]
     table: tuple[int, str]
@@ -69,14 +69,14 @@ def unexplained(found: Iterable[Difference], table: Name, thing: str) -> list[Di
 
 
 def is_dropped(table: Name, thing: str | None = None) -> bool:
-    """Tell whether the running revision goes on to drop the table, or something of it: an interrupted run came so far."""
+    """Return whether a later call of the running revision drops the table or a part of it: an interrupted run reached it."""
     part = "missing table" if thing is None else "missing"
     return any(part in call.explains(table, thing or "") for call in _later_calls())
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A call in the author's code, and what the names in it stand for."""
+    """A call in the author's code, and what the names in it refer to."""
 
     node: ast.Call
     name: str
@@ -142,7 +142,7 @@ def _later_calls() -> Iterator[_Call]:
         if module not in ("safeops", "contextlib"):
             frames.append(frame)
         frame = frame.f_back
-    # A script that runs helpers in a context of its own may run many migrations in one function, a block each.
+    # A script with its own migration context may run many migrations in one function, a block each.
     runs_revision = frame is not None
     for one in frames if runs_revision else frames[:1]:
         yield from _calls_of(one.f_code, {**one.f_globals, **one.f_locals}, place_of(one), _DEPTH, not runs_revision)
@@ -155,7 +155,7 @@ def _module(frame: FrameType) -> str:
 def _calls_of(
     code: CodeType, names: Mapping[str, Any], now: tuple[int, int] | None, depth: int, in_block: bool = False
 ) -> Iterator[_Call]:
-    """Go through the calls of a function, where it runs those after its current one, and of the functions called."""
+    """Yield the calls of a function, in a running one those after the current call, and of the functions called."""
     body = node_of(code, names)
     nodes = list(walk(body)) if body is not None else []
     if in_block and now is not None:
@@ -189,7 +189,7 @@ def _batches(block: ast.With) -> Iterator[tuple[str, ast.Call]]:
 
 
 def _names_in(function: FunctionType, call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the names in a function stand for when it is called so."""
+    """Return what the names in a function refer to in this call."""
     given = [_read(argument, names) for argument in call.args]
     keywords = {keyword.arg: _read(keyword.value, names) for keyword in call.keywords if keyword.arg}
     try:
@@ -201,7 +201,7 @@ def _names_in(function: FunctionType, call: ast.Call, names: Mapping[str, Any]) 
 
 
 def _read(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return the value of a literal or a name; nothing is called, and no attribute but a module's is asked for."""
+    """Return the value of a literal or a name; nothing is called, and only attributes of modules are read."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
@@ -230,7 +230,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def node_of(code: CodeType, names: Mapping[str, Any]) -> ast.AST | None:
-    """Return the syntax of a function or module; None where there is no source or it is not told apart in it."""
+    """Return the syntax of a function or module; None if there is no source, or if it cannot be found there."""
     tree = _parsed("".join(linecache.getlines(code.co_filename, dict(names))))
     if tree is None or code.co_name == "<module>":
         return tree
@@ -259,7 +259,7 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def is_later(node: ast.Call, nodes: Sequence[ast.AST], now: tuple[int, int]) -> bool:
-    """Tell whether a call comes after the place where the code is now, be it in the next turn of a loop around both."""
+    """Return whether a call comes after the call that runs now, perhaps in the next turn of a loop around both."""
     if (node.lineno, node.col_offset) > now:
         return True
     loops = (node for node in nodes if isinstance(node, (ast.For, ast.AsyncFor, ast.While)))

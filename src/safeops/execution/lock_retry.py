@@ -1,4 +1,4 @@
-"""Carries out plans, a statement at a time: each waits for its lock briefly, lets go, and tries again within a budget."""
+"""Executes plans, one statement at a time: each attempt waits briefly for its lock, within a retry budget."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from safeops.planned import PlannedStatement, could_not, infinitive
 from safeops.policy import assurance
 
 MOST = 20
-"""Steps of a plan that are told."""
+"""The number of steps of a plan that a dry run records."""
 
 
 def record_plan(dry_run: DryRun, database: Database, plan: Iterable[Step]) -> bool:
-    """Tell the steps of a plan; return whether it had any.
+    """Record the steps of a plan in a dry run; return whether it had any.
 
-    A plan may look again between two steps, and does not find what the one before would have done: it is told as far as it
-    comes.
+    A plan may inspect again between two steps, and does not find what the earlier step would have done: the steps up to
+    there are recorded.
     """
     seen: set[tuple[object, ...]] = set()
     try:
@@ -50,7 +50,7 @@ def record_plan(dry_run: DryRun, database: Database, plan: Iterable[Step]) -> bo
 
 
 def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) -> None:
-    """Tell what a phase of a change comes to, also if the phase before it is still pending."""
+    """Record the outcome of a phase in a dry run, also if the previous phase is still pending."""
     dry_run = current_dry_run()
     if dry_run is None:
         return
@@ -107,17 +107,17 @@ class Work:
     left: list[str] = field(default_factory=list)
 
     def reported(self, error: E) -> E:
-        """Return an error that tells what was finished before it."""
+        """Return the error with what was completed before it."""
         error.set_work([step.does for step in self.steps], self.left)
         return error
 
 
 def execute(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
-    """Carry out a plan, or render it for ``--sql``; return whether it had any step.
+    """Execute a plan, or render it for ``--sql``; return whether it had any step.
 
     Args:
         migration: The running migration.
-        plan: The steps; each is planned after the one before it has been carried out.
+        plan: The steps; each is planned after the previous one was executed.
         explain: Turns an error of the server into one that teaches, or returns None.
 
     Raises:
@@ -252,7 +252,7 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
 
 @contextmanager
 def bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
-    """Bound the waiting of a step: its lock timeout does, or somebody beside it where it waits in the middle of its work."""
+    """Bound the waiting of a step: by its lock timeout, or by a second connection if it waits in the middle of its work."""
     settings, database = migration.settings, migration.database
     lock = settings.lock_timeout
     with ExitStack() as stack:

@@ -34,7 +34,7 @@ from safeops.policy import Settings, in_force
 log = logging.getLogger("safeops")
 
 SETTINGS = "safeops.settings"
-"""Where the settings of a run are kept, with its configuration."""
+"""The key of a run's settings in its configuration."""
 _telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False)
 _done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
 
@@ -42,7 +42,7 @@ hide_from_autogenerate()
 
 
 def _is_connecting() -> bool:
-    """Tell whether env.py runs and has not handed a connection to Alembic yet."""
+    """Return whether env.py runs and has not handed a connection to Alembic yet."""
     if not isinstance(_alembic.proxied(alembic.context), EnvironmentContext):
         return False
     try:
@@ -81,7 +81,7 @@ class Migration(Terms):
 
     @property
     def revision(self) -> str:
-        """The revision that runs; empty where a script runs helpers in a context of its own."""
+        """The running revision; empty if a script runs helpers in its own context."""
         if (dry_run := current_dry_run()) is not None:
             return dry_run.revision
         frame: FrameType | None = sys._getframe()
@@ -112,13 +112,13 @@ class Migration(Terms):
 def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool = False) -> Iterator[Migration]:
     """Give the running migration to a helper, outside its transaction, or raise what is wrong with it.
 
-    Each statement of a helper commits by itself: a lock is held no longer than its statement, a retry starts afresh, and
+    Each statement of a helper is its own transaction: a lock is held only during its statement, a retry starts afresh, and
     a stop at any point keeps the finished work. What came before in Alembic's transaction is committed.
 
     Args:
         helper: How the helper is called.
         given: Its arguments.
-        loses: It drops what nothing gives back.
+        loses: It drops what cannot be restored.
     """
     context = _context(helper)
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
@@ -166,7 +166,7 @@ def _context(helper: str) -> MigrationContext:
     try:
         context = alembic.op.get_context()
     except (NameError, AttributeError):
-        # The second where a migration has run before in this process: Alembic's proxy is then None.
+        # The second if a migration has run before in this process: Alembic's proxy is then None.
         context = None
     # A migration that failed leaves Alembic's proxy behind, over a connection that is closed.
     if context is None or (getattr(context.connection, "closed", False)):
@@ -181,10 +181,10 @@ def _context(helper: str) -> MigrationContext:
 
 
 def refuse_translated(context: MigrationContext) -> None:
-    """Raise UnsafeOperation where the connection gives tables other schemas than the revision names.
+    """Raise UnsafeOperation if the connection gives tables other schemas than the revision names.
 
-    SQLAlchemy translates some statements of Alembic and not others, so that a helper would change the tables of one schema
-    and keep its notes in another.
+    SQLAlchemy translates some statements of Alembic and not others: a helper would change the tables of one schema and keep
+    its notes in another.
     """
     connection = None if context.as_sql else context.connection
     options = connection.get_execution_options() if connection is not None else {}
@@ -204,7 +204,7 @@ def refuse_translated(context: MigrationContext) -> None:
 
 
 def _bind(context: MigrationContext) -> Connection:
-    # Asked for each time: inside an autocommit block it is another object.
+    # Read each time: inside an autocommit block it is another object.
     if context.connection is None:
         raise RuntimeError("an online migration without a connection")
     return context.connection
@@ -236,11 +236,11 @@ def _between_transactions(context: MigrationContext) -> Iterator[None]:
 def outside_transaction(
     context: MigrationContext, helper: str, stepping_out: Callable[[], AbstractContextManager[None]] | None = None
 ) -> Iterator[None]:
-    """Run the block where each statement commits by itself, or raise what env.py has to change for that.
+    """Run the block with each statement in its own transaction, or raise what env.py must change for that.
 
     Args:
         context: The context of the migration.
-        helper: What asks for it.
+        helper: The helper that needs it.
         stepping_out: Leaves the transaction that Alembic began; by default Alembic's ``autocommit_block``.
     """
     connection = _bind(context)
@@ -274,7 +274,7 @@ def _not_ours(helper: str) -> TransactionNotOurs:
     return TransactionNotOurs(
         f"{helper}() must commit its steps, but env.py began the transaction, and Alembic never commits that.",
         why="env.py calls engine.begin(), runs SQL before context.configure(), or lacks context.begin_transaction().",
-        remedy="Write in env.py, and commit any SQL of its own before context.configure():",
+        remedy="Write in env.py, and commit any other SQL before context.configure():",
         code="with engine.connect() as connection:  # not engine.begin()\n"
         "    context.configure(connection=connection)  # and its other arguments\n"
         "    with context.begin_transaction():\n"
@@ -289,7 +289,7 @@ def current_settings(context: MigrationContext) -> Settings:
 
 
 def is_configured(context: MigrationContext) -> bool:
-    """Tell whether env.py has called ``configure()`` in this run."""
+    """Return whether env.py has called ``configure()`` in this run."""
     return context.config is not None and SETTINGS in context.config.attributes
 
 
@@ -314,5 +314,5 @@ def script_of_command() -> ScriptDirectory | None:
 
 
 def is_migrating() -> bool:
-    """Tell, at once, whether a command of Alembic runs in this process."""
+    """Return, at once, whether a command of Alembic runs in this process."""
     return _alembic.proxied(alembic.context) is not None

@@ -44,9 +44,9 @@ _needless: ContextVar[list[Connection] | None] = ContextVar("safeops_migration_l
 
 @contextmanager
 def without_migration_lock() -> Iterator[list[Connection]]:
-    """Have ``migration_lock`` of env.py do nothing inside: whoever only looks need not wait, or it is held already.
+    """Have ``migration_lock`` of env.py do nothing inside: a command that only reads need not wait, or holds it already.
 
-    It gives the connections for which env.py asked for the lock.
+    It gives the connections for which env.py called ``migration_lock``.
     """
     asked = _needless.get()
     token = _needless.set(asked := [] if asked is None else asked)
@@ -61,11 +61,11 @@ def without_migration_lock() -> Iterator[list[Connection]]:
 def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
     """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
 
-    Steps: opens a connection of its own, as the engine of ``connection`` does but outside its pool, polls for a session
+    Steps: opens a separate connection, as the engine of ``connection`` does but outside its pool, polls for a session
     lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a
     Galera cluster a row with a lease of 30 s; SQLite: a lock on a file
-    beside the database),
-    says who holds it, runs the block, and lets go. On ``connection`` itself it bounds for the block how long each
+    next to the database),
+    logs who holds it, runs the block, and releases the lock. On ``connection`` itself it bounds for the block how long each
     statement waits for a lock, plain ``op.*`` included, by the setting ``lock_timeout``, unless the session has a bound of
     its own.
 
@@ -76,14 +76,14 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
 
     Raises:
         LockNotAcquired: Another runner held it for ``timeout`` seconds, or a plain statement in the block waited for a lock
-            for ``lock_timeout`` seconds; the message says who was in the way.
+            for ``lock_timeout`` seconds; the message names the holders.
         InvalidArgument: ``timeout`` is not a number of seconds.
-        UnsupportedOnDatabase: The connection goes through a pooler in transaction mode, which breaks session locks.
+        UnsupportedOnDatabase: The connection uses a pooler in transaction mode, which breaks session locks.
 
     Locks: none on tables. It ends with the session that holds it, also when that is killed; leaving the block then logs
     an error.
 
-    Running it again: each run takes it anew; within one process it is not re-entrant.
+    Running it again: each run takes the lock again; within one process it is not re-entrant.
 
     Offline: env.py does not call it for ``--sql``.
 
@@ -123,7 +123,7 @@ def held_lock(connection: Connection, timeout: float | None, over: threading.Eve
 
 
 def _let_go(database: Database, own: Connection) -> None:
-    """Release the lock. That its session has died must not hide how the block ended, so it is only said."""
+    """Release the lock. A lost session must not hide how the block ended: it is only logged."""
     try:
         lost = database.abilities.locks_runners_by_session and (own.invalidated or own.closed)
         lost = lost or RunnerLock.of(database).release_runner_lock(own, KEY) is False
@@ -133,13 +133,13 @@ def _let_go(database: Database, own: Connection) -> None:
     if lost:
         log.error(
             "the migration lock was lost while this runner worked, because the session that held it ended:"
-            " another runner may have migrated at the same time. Look at what stands, and run again"
+            " another runner may have migrated at the same time. Check the schema, and run again"
         )
 
 
 @contextmanager
 def _lock_connection(connection: Connection) -> Iterator[Connection]:
-    """Give a connection of the lock's own, where it needs one."""
+    """Give a separate connection if the lock needs one."""
     if not Abilities.class_of(database_class(connection.dialect)).locks_runners_by_session:
         yield connection
         return
@@ -181,26 +181,26 @@ def _holder(database: Database, own: Connection) -> Holder:
 R = TypeVar("R")
 
 RACES = 10
-"""How often a phase looks anew after another runner was faster."""
+"""How often a phase inspects again after another runner was faster."""
 
 
 def retry_if_overtaken(phase: Callable[[], R]) -> R:
-    """Run a phase; if another runner was faster with a step of it, look anew and go on."""
+    """Run a phase; if another runner was faster with a step of it, inspect again and continue."""
     said = ""
     for _ in range(RACES if current_dry_run() is None else 0):
         try:
             return phase()
         except SafeOpsError as error:
             before, said = said, str(error)
-            # What several looks told, while another runner went on between them, is told only once.
+            # The first inspection may have seen a half-done step of another runner; the second shows whether it lasts.
             if not _is_race(error) and (said == before or not _may_be_torn(error)):
                 raise
-            log.info("looking again, in case another runner has changed it: %s", said.splitlines()[0])
+            log.info("inspecting again, in case another runner has changed it: %s", said.splitlines()[0])
     return phase()
 
 
 def _is_race(error: Exception) -> bool:
-    """Tell whether another runner was faster; without a cause it is the author's to settle."""
+    """Return whether another runner was faster; without a cause it is the author's to settle."""
     cause = isinstance(error.__cause__, (DBAPIError, LookupError))
     return cause and isinstance(error, (DefinitionMismatch, BackfillConflict))
 

@@ -81,7 +81,7 @@ _installed = False
 
 
 def install() -> None:
-    """Have the statements of revisions bounded, in every command of Alembic whose env.py asks for it."""
+    """Have the statements of revisions bounded, in every command of Alembic whose env.py installs it."""
     global _installed
     if _installed:
         return
@@ -161,7 +161,7 @@ def _sending(context: Any, sql: str, parameters: Any, send: Callable[[], None]) 
     try:
         session = _session_of(connection) if is_migrating() else connection.info.get(KEY)
     except NotImplementedError:
-        # SQLAlchemy asks the server who it is, on a connection that belongs to no pool yet.
+        # SQLAlchemy reads the version of the server, on a connection that belongs to no pool yet.
         return None
     if session is None or session.busy:
         return None
@@ -181,11 +181,11 @@ def _sending(context: Any, sql: str, parameters: Any, send: Callable[[], None]) 
 def _guard(
     found: Sender, connection: Connection, session: PlainSession, sql: str, parameters: Any, *, many: bool
 ) -> None:
-    """Have a statement judged before it is sent, if env.py asks for that."""
+    """Have a statement judged before it is sent, if env.py has switched the guard on."""
     settings = current_settings(found.context)
     if settings.guard == "off":
         return
-    # What judges is imported by whoever asks for it.
+    # The judge is imported only if the guard is on.
     from safeops.execution.guard import Sending, check_refusal, guard_of
 
     if found.who is Who.ALEMBIC:

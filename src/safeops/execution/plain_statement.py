@@ -1,4 +1,4 @@
-"""One statement that a revision's own code sends: it waits for its lock briefly, and again where that is safe."""
+"""One statement that a revision's own code sends: it waits for its lock briefly, and again if that is safe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from safeops.plan_mode import SQL_WORDS
 from safeops.policy import Settings
 
 KEY = "safeops.waiting"
-"""Where the state of a session is kept, with its connection."""
+"""The key of a session's state in its connection."""
 LONGEST = 200
 LONG_TEXT = 100_000
 """Characters above which a statement is a script, or a load of rows."""
@@ -50,14 +50,14 @@ class PlainSession:
     Args:
         bounded: Its waiting is bounded now, by us or by a bound that it had.
         ours: The bound is ours.
-        restoring: What takes a bound back that does not end by itself.
+        restoring: What removes a bound that does not end with its transaction.
         locked: ``migration_lock`` holds for it.
         lock_bound: ``migration_lock`` has bounded it.
         did: Its transaction has changed or locked something.
         noted: Alembic has written to its version table in it.
         busy: It is being looked after: statements are sent as they are.
         number: The number of its transaction in this process.
-        ended: The revision has ended its transaction by SQL of its own.
+        ended: The revision's own SQL has ended its transaction.
     """
 
     bounded: bool = False
@@ -115,7 +115,7 @@ class PlainStatement:
         if not own:
             self._restore()
         if self.sender is not None and self.sender.who is Who.ALEMBIC and is_configured(self.sender.context):
-            # The transaction in which Alembic reads its version goes on as that of the first revision.
+            # The transaction in which Alembic reads its version is also that of the first revision.
             bound_transaction(self.waiting, self.session, self._settings())
         handled = self._send() if own or self._is_alembics_under_bound() else None
         self._note()
@@ -128,7 +128,7 @@ class PlainStatement:
         return self.sender is not None and self.sender.who is Who.ALEMBIC and self.session.ours
 
     def _restore(self) -> None:
-        """Take back, for what is not the revision's own, a bound that does not end by itself."""
+        """Remove, for statements of others, a bound that does not end with its transaction."""
         if self.session.restoring and (self.sender is None or self.sender.who is not Who.HELPER):
             self.waiting.send(self.session.restoring)
             self.session.restoring, self.session.bounded, self.session.ours = "", False, False
@@ -175,14 +175,14 @@ class PlainStatement:
         return _sqlalchemy.is_autocommit(self.connection) or not self.waiting.is_in_transaction()
 
     def _may_be_repeated(self, outside: bool) -> bool:
-        """Tell whether nothing of the transaction is held, or lost, while it is tried again."""
+        """Return whether nothing of the transaction is held, or lost, while it is tried again."""
         if self.sender is None or self.sender.who is not Who.REVISION or Kind.TRANSACTION in self.kinds:
             return False
-        # A savepoint keeps what Alembic has written to its version table, which nobody waits for.
+        # A savepoint keeps what Alembic has written to its version table, which no other session waits for.
         did = self.session.did or (self.session.noted and not self.waiting.aborts_transactions)
         free = outside or self.waiting.commits(self.words) or not did
         if self.many or not OPAQUE.isdisjoint(self.words[:1]):
-            # It may have come half the way, which only a savepoint takes back.
+            # It may be half done, which only a savepoint reverts.
             return free and not outside and self.waiting.aborts_transactions
         return free and (outside or self.kind is Kind.WRITES)
 
@@ -205,7 +205,7 @@ class PlainStatement:
             raise not_acquired(self.database, error, self._holders(), rolled_back=self._is_rolled_back()) from error
 
     def _send_watched(self, terms: Terms) -> None:
-        """Send what waits for older transactions in the middle of its work, where a bound would leave it half done."""
+        """Send what waits for older transactions in the middle of its work; a bound would leave it half done."""
         step = Step(self.sql, f"ran {_shown(self.sql)}", tuple(names_in(self.sql)), scans=True, waits_inside=True)
         await_obstacles(terms, step, Work())
         with bounded(terms, step, terms.settings.retry_budget) as watch:
@@ -264,7 +264,7 @@ def _locks_rows(words: tuple[str, ...]) -> bool:
 
 
 def bound_transaction(waiting: Waiting, session: PlainSession, settings: Settings) -> None:
-    """Bound a transaction as it begins, where the bound ends with it."""
+    """Bound a transaction as it begins, if the bound ends with it."""
     if waiting.ends_with_transaction and not _sqlalchemy.is_autocommit(waiting.database.connection):
         bound_session(waiting, session, settings)
 
@@ -279,7 +279,7 @@ def bound_session(waiting: Waiting, session: PlainSession, settings: Settings) -
     session.restoring = restoring or session.restoring
 
 
-# What is said ---------------------------------------------------------------------------------------------------
+# Messages -------------------------------------------------------------------------------------------------------
 
 NOT_DONE = (
     "This statement changed nothing. What the revision committed before it is kept. Check the schema before you run it"
@@ -297,7 +297,7 @@ def not_acquired(
         f"Could not run {_shown(error.statement or '')}: {message_of(error)}.\nHeld by:{listed(holders)}",
         why="It was not tried again, because its transaction had already changed or locked something that others would wait"
         " for. Helpers, and the first statement of a transaction, are retried within retry_budget.",
-        remedy="End those sessions and run again, use the helper, or put the statement first into a revision of its own."
+        remedy="End those sessions and run again, use the helper, or put the statement first into a separate revision."
         " To allow more time for a lock:",
         code="configure(lock_timeout=10.0)",
         state=ROLLED_BACK if rolled_back else NOT_DONE,

@@ -40,7 +40,7 @@ def check_subscribers_of_column(migration: Migration, table: Table, column: str,
 
 def check_subscribers_of_rename(migration: Migration, table: Table, new_name: str, code: str) -> None:
     """Raise UnsafeOperation if subscribers stop unless the table has its new name there too."""
-    first = f"Rename {table.name} on each subscriber right after: it goes on from where it stopped."
+    first = f"Rename {table.name} on each subscriber right after. Replication then resumes."
     _check(_published(migration, table), f"table {new_name}", first, code)
 
 
@@ -85,7 +85,7 @@ def _check(published: Published, needed: str, first: str, code: str) -> None:
     raise UnsafeOperation(
         f"{problem} Subscribers read from replication slot {', '.join(published.slots)}.",
         why=STOPS,
-        remedy=f"{first} Then say so:",
+        remedy=f"{first} Then confirm that:",
         code=f'with assured("each subscriber has it"):\n    {code}',
         about=published.names,
     )

@@ -77,13 +77,13 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _is_library(frame: FrameType) -> bool:
-    """Tell whether a frame is Alembic's or SQLAlchemy's."""
+    """Return whether a frame is Alembic's or SQLAlchemy's."""
     name = str(frame.f_globals.get("__name__", ""))
     return name == "<string>" or name.partition(".")[0] in ("alembic", "sqlalchemy", "contextlib")
 
 
 def _is_body(frame: FrameType, context: MigrationContext, step: Any) -> bool:
-    """Tell whether what Alembic called is ``upgrade()`` or ``downgrade()``, and neither its own code nor env.py's."""
+    """Return whether what Alembic called is ``upgrade()`` or ``downgrade()``, and neither its own code nor env.py's."""
     body = _code_of(getattr(step, "migration_fn", None))
     if body is not None:
         return frame.f_code is body

@@ -227,6 +227,6 @@ def runner_number(key: str) -> int:
 def described_runner(row: Any) -> Holder:
     """Describe who holds the lock of runners: its pid, user, application, and for how long."""
     pid, user, application, age = row
-    # Roles that may not see the sessions of others do not see the time.
+    # Roles that cannot see other sessions do not see the time.
     since = "" if age is None else f", for {float(age):.1f} s"
     return Holder.named(f"pid {pid}, user {user}, application {application!r}{since}")
