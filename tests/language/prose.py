@@ -13,7 +13,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN_BY_OTHERS = ("tests/review/key_", "tests/language/words.py", "examples/cities/data")
 """Revisions as people write them; and the list of the words."""
-NAMES = ("*.md", "*.py", "*.mako", "*.sh", "*.toml", "*.yaml", "*.yml", ".ci/run", "*.ini")
+NAMES = ("*.md", "*.py", "*.mako", "*.sh", "*.toml", "*.yaml", "*.yml", "run", "package", "*.ini")
 FENCED = re.compile(r"^([ >]*)(```|~~~).*?^\1?\2 *$", re.M | re.S)
 PERSISTED = "safeops: stands for a table that has been renamed"
 """A comment that databases keep."""
