@@ -35,9 +35,7 @@ class TestSetCommentOfTable(Named, OnTable):
     bad = (
         Expect(lambda: set_comment("", None, "x"), ["table name"]),
         Expect(lambda: set_comment("users", "", "x"), ["column name"]),
-        Expect(
-            lambda: set_comment("users", None, 7), ["comment is 7", 'set_comment("users", None, "as they typed it")']
-        ),
+        Expect(lambda: set_comment("users", None, 7), ["comment is 7", 'set_comment("users", None, "7")']),
         Expect(lambda: set_comment("users", "name", "a\x00"), ["comment is"]),
     )
 
