@@ -228,6 +228,9 @@ class BackfillRun:
             unfinished = self._unfinished_ranges()
         for part in unfinished:
             self.walker.walk(part.part)
+        if self.executor is not None:
+            # Workers may have committed batches after the last tick, as when their pool broke.
+            self._tick()
 
     def _unfinished_ranges(self) -> list[Part]:
         return [part for part in self._ranges() if not part.is_finished]
