@@ -28,6 +28,7 @@ from safeops.errors import (
     SafeOpsError,
     UnknownColumn,
 )
+from safeops.execution.heads import heads_explained
 from safeops.execution.holders import listed
 from safeops.execution.plain_operations import bounded_waiting
 from safeops.plan_mode import current_dry_run
@@ -103,7 +104,7 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
     if asked is not None:
         asked.append(connection)
     held = nullcontext() if asked is not None else held_lock(connection, timeout, threading.Event())
-    with held, bounded_waiting(connection):
+    with held, bounded_waiting(connection), heads_explained():
         yield
 
 

@@ -18,6 +18,7 @@ from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import run_on_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
+from safeops.execution.heads import several_heads
 from safeops.planned import size_text, summary
 from safeops.runner.environment import Inspection, ReachedDatabase, current_on, explaining_errors, refuse_missing
 from safeops.runner.revisions import (
@@ -56,13 +57,7 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
 
 def _check_heads(script: ScriptDirectory) -> None:
     if heads := unmerged_heads(script):
-        raise NotReady(
-            f"There are {len(heads)} heads: {', '.join(heads)}.",
-            why="Two revisions have the same parent, usually because two branches were merged.",
-            remedy="Write the revision that merges them, review it, commit it, and upgrade again (to keep the branches"
-            " separate, give each its own branch label, or upgrade to `heads`):",
-            code="safeops heads --merge",
-        )
+        raise several_heads(heads)
 
 
 def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
