@@ -68,6 +68,8 @@ class SafeOpsError(CommandError):
     """What it concerns in addition to the arguments of the call: names, or the server's texts that contain names."""
     earlier: Sequence[str] = ()
     """What earlier calls of the same revision have changed."""
+    of_helper = False
+    """A helper raised it, and had committed what came before."""
     unexpected = False
     """It came from a statement that is not retried, or with an error code that safeops does not know."""
 
@@ -140,6 +142,7 @@ class SafeOpsError(CommandError):
         if not self.kept and not self.left:
             self.kept = tuple(own)
         self.earlier = self.earlier or tuple(earlier)
+        self.of_helper = True
 
     def __reduce__(self) -> tuple[object, ...]:
         # Executors pickle errors, and the default passes no keyword-only arguments.

@@ -372,9 +372,6 @@ def _gave_up(
     else:
         times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
         problem = f"the lock was not granted within {spent:.1f} s ({times}).\nHeld by:{listed(blockers)}"
-        why = (
-            "The change must wait for every transaction that uses the table, and all later statements queue behind it."
-            " Each attempt is therefore short, and the queue can pass between attempts."
-        )
-    remedy, code = "End those sessions, or allow more time:", "with settings(retry_budget=600):\n    ..."
+        why = "Every later statement on the table queues behind this wait, so each attempt is short and lets them pass."
+    remedy, code = "End those sessions, or allow more time:", "with settings(retry_budget=600):"
     return work.reported(LockNotAcquired(f"{could_not(does)}: {problem}", why=why, remedy=remedy, code=code))

@@ -36,6 +36,12 @@ log = logging.getLogger("safeops")
 SETTINGS = "safeops.settings"
 """The key of a run's settings in its configuration."""
 _telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False)
+ENV_CHECKED = "safeops.env_checked"
+"""The attribute of a run's configuration that is set if its env.py has been checked."""
+ONE_TRANSACTION = (
+    "env.py does not pass transaction_per_migration=True to context.configure(): a revision that fails could also roll back"
+    " the version of revisions that were completed before it. Pass it."
+)
 _done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
 
 hide_from_autogenerate()
@@ -121,6 +127,7 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
         loses: It drops what cannot be restored.
     """
     context = _context(helper)
+    _check_env(context)
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(database, current_settings(context), context)
     database.lock_wait = migration.settings.lock_timeout
@@ -135,6 +142,16 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
                 yield migration
         finally:
             database.leave_autocommit()
+
+
+def _check_env(context: MigrationContext) -> None:
+    """Warn once in a run of Alembic if its revisions share one transaction."""
+    config = config_of_command()
+    if config is None or context.as_sql or current_dry_run() or config.attributes.get(ENV_CHECKED):
+        return
+    config.attributes[ENV_CHECKED] = True
+    if context.impl.transactional_ddl and not context.opts.get("transaction_per_migration"):
+        log.warning(ONE_TRANSACTION)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from safeops.databases.ports import Port
 from safeops.databases.server import SessionSettings
 from safeops.databases.triggers import Pair, pair_of
 from safeops.errors import ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
-from safeops.execution.migration import Migration, current_settings, outside_transaction
+from safeops.execution.migration import ONE_TRANSACTION, Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
 from safeops.planned import summary
@@ -136,10 +136,7 @@ class ReachedDatabase:
                 " Write: with migration_lock(connection), context.begin_transaction():"
             )
         if not self.options.get("transaction_per_migration"):
-            yield (
-                "env.py does not pass transaction_per_migration=True to context.configure(): a revision that fails"
-                " could also roll back the version of revisions that were completed before it. Pass it."
-            )
+            yield ONE_TRANSACTION
 
 
 def current_on(connection: Connection, options: dict[str, Any]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from safeops.databases import database_class
 from safeops.databases.connections import listening
 from safeops.databases.server import Abilities
 from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, raw_statement, sets_more_than_session
-from safeops.errors import NotReady, SafeOpsError, Unreachable, UnsupportedOnDatabase
+from safeops.errors import NotReady, SafeOpsError, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration
 from safeops.plan_mode import DryRun, WouldWrite, current_dry_run, recorded_dry_run
 from safeops.planned import PlannedCall, summary
@@ -112,6 +112,9 @@ def refuse_what_would_fail(config: Config, revision: str) -> list[str]:
     """
     try:
         planned = plan(config, revision)
+    except TransactionNotOurs:
+        # The first helper raises it again.
+        return []
     except Exception as error:
         log.debug("the upgrade could not be planned", exc_info=True)
         return [f"Could not plan the upgrade before it began: {summary(error)}"]

@@ -26,7 +26,7 @@ from safeops import _alembic
 from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.connections import run_on_connection
-from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
+from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError, TransactionNotOurs
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary
 from safeops.runner.environment import ReachedDatabase, explaining_errors
@@ -160,7 +160,7 @@ def _failed(
     stopped = _is_caused_by(error, BackfillStopped)
     heading = _heading(run, running, error, reached, "was stopped" if stopped else "failed")
     again = "Run again to continue:" if stopped else "Fix the cause and run again, which continues from there:"
-    state = f"{_state(run, reached)} {_kept(run, running, reached, error)}"
+    state = f"{_state(run, reached)} {_kept(run, running, reached, error)}".rstrip()
     if not isinstance(error, SafeOpsError):
         return RevisionFailed(f"{heading}\n{summary(error)}", remedy=again, code=rerun, state=state)
     state = f"{error.changes} {state}"
@@ -208,6 +208,12 @@ def _kept(run: RevisionRun, running: Pending, reached: ReachedDatabase, error: E
     # A helper's error lists the completed steps itself.
     kept = f"Completed helper steps of {running.revision} are kept, and skipped by the next run. "
     helpers = "" if isinstance(error, SafeOpsError) else kept
+    if (
+        run.transactional
+        and isinstance(error, SafeOpsError)
+        and (error.of_helper or isinstance(error, TransactionNotOurs))
+    ):
+        return ""
     if run.transactional:
         return f"{helpers}The op.* calls of {running.revision} after its last helper were rolled back."
     name = database_for(reached.engine.dialect, None).product

@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from safeops import _alembic
 from safeops.backfilling.interruption import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
+from safeops.execution.migration import ENV_CHECKED
 from safeops.runner import readiness
 from safeops.runner.backups import backup as back_up
 from safeops.runner.environment import ReachedDatabase, explaining_errors, reach, reach_existing
@@ -130,6 +131,7 @@ def upgrade(
             return Upgraded(before, before)
         warnings = [*readiness.warnings_for(reached), *reached.missing_in_env()]
         warnings += refuse_what_would_fail(config, revision)
+        config.attributes[ENV_CHECKED] = True
         for warning in warnings:
             warn(warning)
         saved = None if stop else back_up_first(config, backup)
