@@ -110,7 +110,7 @@ def fill(database, values=HUNDREDFOLD, **options):
 
 
 def done_here(said):
-    return [line for line in said if "could not go on" in line]
+    return [line for line in said if "a worker stopped" in line]
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")

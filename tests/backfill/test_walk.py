@@ -481,7 +481,7 @@ class TestConcurrentWrites:
         assert len([line for line in log if "sweeping up" in line]) == 3
         assert re.search(r"The application wrote \d of them without a value \(keys 10\d\d, ", message)
         assert "3 sweeps" in message
-        assert "came out NULL" not in message
+        assert "the new value is NULL" not in message
         assert filled(database).remaining == 0
         assert database.query("SELECT count(*) FROM t WHERE v IS NULL") == [(0,)]
 
