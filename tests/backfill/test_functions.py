@@ -380,4 +380,4 @@ def test_a_function_that_gives_none_for_some(database):
     with pytest.raises(BackfillIncomplete) as raised:
         fill(database, some, batch_size=3)
     assert "For 2 of them the new value is NULL (keys 4, 7)" in str(raised.value)
-    assert "the application" not in str(raised.value)
+    assert "application wrote" not in str(raised.value)

@@ -491,7 +491,7 @@ class TestConcurrentWrites:
             migrate(database, lambda: backfill("t", {"v": sa.case((sa.column("k") > 30, "x"))}))
         message = str(raised.value)
         assert "For 3 of them the new value is NULL (keys 10, 20, 30)" in message
-        assert "the application" not in message
+        assert "application wrote" not in message
         assert "SELECT * FROM" in message
         assert database.query("SELECT count(*) FROM t WHERE v IS NULL") == [(3,)]
 
