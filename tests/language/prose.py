@@ -111,5 +111,5 @@ def _messages(tree: ast.Module, docstrings: set[ast.Constant]) -> Iterator[tuple
 
 
 def _blanked(pattern: re.Pattern[str], text: str) -> str:
-    """Return the text with spaces for what the pattern finds; lines keep their numbers."""
-    return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    """Return the text with dots for what the pattern finds; lines keep their numbers."""
+    return pattern.sub(lambda found: re.sub(r"[^\n]", "·", found[0]), text)

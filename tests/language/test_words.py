@@ -39,14 +39,16 @@ def _line(passage: Passage, place: int) -> str:
     ("text", "words"),
     [
         ("What stands is kept.", ["stands"]),
-        ("It goes on\nmeanwhile.", ["goes", "goes on", "meanwhile"]),
+        ("It goes\non meanwhile.", ["goes", "goes on", "meanwhile"]),
         ("SELECT 1 WHERE true", []),
-        ("Whatever it is, nobody\nhas to wait", ["Whatever", "has\nto", "nobody"]),
+        ("Whatever it is, nobody\nhas to wait", ["Whatever", "has to", "nobody"]),
         ("understanding a standard, outside", []),
     ],
 )
 def test_the_list_finds_words_and_no_parts_of_words(text: str, words: list[str]) -> None:
-    assert sorted({word for _, word, _ in avoided(text)}, key=str.lower) == sorted(words, key=str.lower)
+    assert sorted({" ".join(word.split()) for _, word, _ in avoided(text)}, key=str.lower) == sorted(
+        words, key=str.lower
+    )
 
 
 def test_each_word_has_a_replacement() -> None:

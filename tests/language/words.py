@@ -41,7 +41,7 @@ INSTEAD: dict[str, str] = {
     r"foret(ell|old)\w*|fores(ee|aw|een)\w*|forecast\w*": "plan, predict, dry run",
     r"letters?": "characters; lower-case",
     r"for good": "permanently",
-    r"(?<!there )(is|are|was|were) no(?! longer\b)": "is not a, there is no",
+    r"(?<!there\s)(is|are|was|were) no(?! longer\b)": "is not a, there is no",
     r"beware": "warning",
     r"as well as not|see(s|n)? to it|is there as|whence|thereby|thereof|wherein|whereby|hereby": "plain English",
     # One spelling of English: British, as in "catalogue" and "licence". "Materialized view" is SQL.
@@ -50,7 +50,10 @@ INSTEAD: dict[str, str] = {
     r"material(?!ized view)|local|author|token|categor|parametr)iz(e|es|ed|er|ers|ing|ation|ations)": "-ise, -isation",
 }
 
-PATTERNS = {re.compile(rf"\b(?:{pattern})\b", re.I): instead for pattern, instead in INSTEAD.items()}
+# Two words may be on two lines.
+PATTERNS = {
+    re.compile(rf"\b(?:{pattern})\b".replace(" ", r"\s+"), re.I): instead for pattern, instead in INSTEAD.items()
+}
 
 
 def avoided(text: str) -> Iterator[tuple[int, str, str]]:

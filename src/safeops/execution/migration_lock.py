@@ -62,13 +62,11 @@ def without_migration_lock() -> Iterator[list[Connection]]:
 def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
     """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
 
-    Steps: opens a separate connection, as the engine of ``connection`` does but outside its pool, polls for a session
-    lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a
-    Galera cluster a row with a lease of 30 s; SQLite: a lock on a file
-    next to the database),
-    logs who holds it, runs the block, and releases the lock. On ``connection`` itself it bounds for the block how long each
-    statement waits for a lock, plain ``op.*`` included, by the setting ``lock_timeout``, unless the session has a bound of
-    its own.
+    Steps: opens a separate connection, as the engine of ``connection`` does but outside its pool; polls there for a session
+    lock (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a Galera cluster a row with a
+    lease of 30 s; SQLite: a lock on a file next to the database) and logs who holds it; runs the block; releases the lock.
+    For the block, the setting ``lock_timeout`` limits how long each statement on ``connection`` waits for a lock, plain
+    ``op.*`` included, unless the session already has a limit.
 
     Args:
         connection: The connection that env.py gives to ``context.configure()``; also that of an async env.py, inside

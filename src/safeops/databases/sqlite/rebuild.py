@@ -1,7 +1,7 @@
 """The rebuild of a table: what SQLite cannot alter is created again with an edited definition, in one transaction.
 
-The order is that of https://www.sqlite.org/lang_altertable.html#otheralter, except that the old table is renamed first, so
-that the new definition is exactly the edited text. A kill leaves the old table or the new one.
+The order is that of https://www.sqlite.org/lang_altertable.html#otheralter, except that the old table is renamed first: the
+new definition is then exactly the edited text. A kill leaves the old table or the new one.
 """
 
 from __future__ import annotations
