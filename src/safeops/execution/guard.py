@@ -271,7 +271,7 @@ def _refused(sender: Sender, connection: Connection, sent: Sent, found: Sequence
     undone = _lines(one.replacement_downgrade for one in found) if sender.is_upgrade else ""
     place = f" ({sent.place.file.rpartition('/')[2]}:{sent.place.line})" if sent.place is not None else ""
     opaque = any(one.rule == "unseen" for one in found)
-    log.warning("revision %s: refused: %s", sender.revision, _told(found))
+    log.debug("revision %s: refused: %s", sender.revision, _told(found))
     return UnsafeOperation(
         f"Revision {sender.revision}{place} sends an unsafe statement: {_shown(sent.sql)}\n{_details(found)}",
         why=" ".join(dict.fromkeys(one.advice for one in found if one.advice)),
@@ -290,8 +290,8 @@ def _details(found: Sequence[Finding]) -> str:
 
 
 def _measures(finding: Finding) -> str:
-    """Return the lock, what it blocks, and for how long, as far as that is known."""
-    lock = f"{finding.lock} on {finding.table}, {finding.work}, blocks {finding.blocks}" if finding.lock else ""
+    """Return the lock, how much is read under it, and for how long, as far as that is known."""
+    lock = f"{finding.lock} on {finding.table}" if finding.lock else ""
     rows = f"{finding.rows:,} rows" if finding.rows is not None else ""
     seconds = f"about {finding.seconds:.1g} s" if finding.seconds else ""
     parts = [part for part in (lock, rows, seconds) if part]
