@@ -126,7 +126,7 @@ class TestReplicaLagOnPostgreSQL:
         try:
             with autocommit(postgresql.url.set(username="low")) as connection:
                 reason = replica_lag(MAX)(progress(connection))
-                assert "which needs the role pg_monitor" in reason
+                assert "grant it the role pg_monitor" in reason
                 # The replica itself reports it to any user.
                 throttle = replica_lag(5.0, urls=[postgresql.replica_url(username="low")])
                 until(lambda: throttle(progress(connection)), lambda reason: reason is None, "it to go on")

@@ -63,7 +63,7 @@ def test_two_applications_lose_no_write(server: Server) -> None:
     finally:
         server.drop(url)
     assert shown.count("page views are counted") == 2
-    assert "deployed the one that says countries.page_views" in shown
+    assert "deployed the version with countries.page_views" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -157,7 +157,7 @@ def test_a_creator_of_one_connection_is_reported(database):
     real = psycopg.connect(host="127.0.0.1", port=database.url.port, user="postgres", dbname=database.name)
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: real, poolclass=sa.pool.StaticPool)
     with engine.connect() as connection:
-        with pytest.raises(ValueError, match="one connection only"), side_connection(connection):
+        with pytest.raises(ValueError, match="only one connection"), side_connection(connection):
             pass
         assert connection.scalar(sa.text("SELECT 1")) == 1
     real.close()
@@ -390,7 +390,7 @@ def test_env_without_begin_transaction_is_named(database):
     database.execute(*WORLD)
     with database.engine().connect() as connection:
         connection.exec_driver_sql("SELECT 1")
-        with pytest.raises(TransactionNotOurs, match=r"without context\.begin_transaction\(\)"):
+        with pytest.raises(TransactionNotOurs, match=r"lacks context\.begin_transaction\(\)"):
             migrate(database, add, connection=connection)
 
 

@@ -30,7 +30,7 @@ class TestRelaxNotNull(Named, OnTable):
 
 def test_the_primary_key_takes_no_null(database):
     database.execute(*WORLD)
-    words = ["users.id is part of the primary key", "drop_constraint_if_exists("]
+    words = ["Could not make users.id nullable: it is part of the primary key", "drop_constraint_if_exists("]
     assert_refused(database, [Expect(lambda: relax_not_null("users", "id"), words, UnsafeOperation)])
 
 
