@@ -6,7 +6,7 @@ Here it comes to every test on a server other than the first of CORE that the te
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases names.
 Of the servers in BETWEEN, `--whole` gives each test the one that its name falls on, and of what runs on MariaDB it leaves
-MySQL every third case; what has the mark `smoke`, crashes a helper or takes it up and down runs on all.
+MySQL every third case; what has the mark `smoke`, or names a server, runs there in any case.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def _mark_by_server(items: Sequence[pytest.Item]) -> None:
 
 
 def _is_on_each(item: pytest.Item) -> bool:
-    """Return whether a test runs on each of its servers: it names them, or takes a helper through its life."""
+    """Return whether a test runs on its server in any case: it names that server, or has the mark `smoke`."""
     named = {name for mark in item.iter_markers("only") for name in mark.args}
-    return _is_for_each(item) or not named.isdisjoint(ALL)
+    return bool(item.get_closest_marker("smoke")) or not named.isdisjoint(_servers_of(item))
 
 
 def _is_left_out(item: pytest.Item) -> bool:

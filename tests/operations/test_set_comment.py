@@ -171,7 +171,9 @@ def test_characters_of_four_bytes(database, column):
     if database.kind == "postgresql":
         assert [migrate(database, comment) for _ in range(2)] == [True, False]
         return
-    with pytest.raises(UnsupportedOnDatabase, match="would need a server that stores characters of four bytes in comments"):
+    with pytest.raises(
+        UnsupportedOnDatabase, match="would need a server that stores characters of four bytes in comments"
+    ):
         migrate(database, comment)
     assert snapshot(database) == before
 
