@@ -120,7 +120,7 @@ def test_options_of_dialects_are_known() -> None:
         with pytest.raises(safeops.OutsideMigration):
             build("ix", "users", ["email"], **option)
     with pytest.raises(safeops.OutsideMigration):
-        safeops.create_table_if_missing("users", mysql_anything="x", mariadb_engine="y", sqlite_strict=True)
+        safeops.create_table_if_missing("users", mysql_anything="x", mariadb_engine="y", sqlite_with_rowid=False)
 
 
 def test_python_code_may_expect_a_type_error() -> None:
