@@ -1,186 +1,152 @@
-"""How fast a backfill is, and how long it makes an application wait, against the ways that are written by hand.
+"""A column filled by SQL on PostgreSQL: by safeops, and as teams write it by hand.
 
-    SAFEOPS_PG_HOME=... python -m tests.benchmarks.backfill [--rows 1000000] [--versions 15,18] [--repeat 5] [--quick]
-
-The job is `email_lower = lower(email)` in a table of about 110 bytes a row. Each run has a fresh copy of the table;
-repeats go through the variants forward and backward in turn, and a ratio is always one of two runs of one repeat.
-TMPDIR chooses the disk of the servers. Three parts:
-
-speed    every variant, alone on the server; the CPU seconds of its sessions show how far to trust a busy machine
-writer   with a writer that updates a random row every 2 ms: the longest, the 99 % and the median wait
-scale    in its own process: the cost of a row in a large table, and the growth of the peak of memory
+The job is `email_lower = lower(email)` in a table of about 110 bytes a row.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TypeVar
+import dataclasses
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
 
 import safeops
-from tests.benchmarks import plot, report, server
-from tests.benchmarks.alone import run_alone
-from tests.benchmarks.results import IDLE, Results, ServerResults, machine
-from tests.benchmarks.variants import SINGLE, VARIANTS, check_filled
-from tests.benchmarks.writer import writing
-from tests.servers import ROOT
+from tests.benchmarks.server import connected
+from tests.benchmarks.shape import Part, Variant, timed
+from tests.projects import migrate
+from tests.servers import Database
 
-RESULTS = Path(__file__).parent / "results"
-PLOT = ROOT / "docs/images/backfill.svg"
-PARTS = ("speed", "writer", "scale")
-IDLE_SECONDS = 5.0
-SETTLED = 0.5
+BATCH = 10_000
+SET = "UPDATE users SET email_lower = lower(email)"
+WRITER = "UPDATE users SET logins = logins + 1 WHERE id = %s"
 
-T = TypeVar("T")
+_CREATE = """CREATE TABLE users (
+    id {type} NOT NULL,
+    email text NOT NULL,
+    name text NOT NULL,
+    logins integer NOT NULL,
+    email_lower text
+)"""
 
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = _options(arguments)
-    if options.draw:
-        _present(Results.read(options.draw), options)
-        return
-    settings = dict(setting.split("=", 1) for setting in options.set)
-    started = datetime.datetime.now(datetime.timezone.utc)
-    results = Results(
-        started=started.isoformat(timespec="seconds"),
-        machine={**machine(), "flush_ms": round(server.flush_milliseconds(), 3)},
-        settings={**server.SETTINGS, **settings, "all other settings": "defaults: fsync on, autovacuum on"},
-        rows=options.rows,
-        sizes={"least": options.rows // 10, "large": options.large or options.rows * 10},
-        subject=options.subject,
-    )
-    # Loaded when first used: not within a measurement.
-    getattr(safeops, "backfill", None)
-    path = options.json or RESULTS / f"backfill-{started:%Y%m%d-%H%M%S}.json"
-    for version in options.versions:
-        with server.started(version, settings) as running:
-            measured = ServerResults(".".join(map(str, running.version)))
-            results.servers.append(measured)
-            _Bench(running, results, measured, options).run()
-        # After each server: an interrupted run keeps what it has.
-        results.write(path)
-    _say(f"written to {path}")
-    _present(results, options)
+# A header of 24 bytes, and values of about 86.
+_FILL = """INSERT INTO users (id, email, name, logins)
+SELECT {key}, 'Person.' || n || '@Mail.Example.ORG', initcap(md5(n::text)), 0
+FROM generate_series(1, {rows}) AS n"""
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.backfill", description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, help="of the table; default: 1000000")
-    parser.add_argument("--large", type=int, help="rows of the large table of part scale; default: 10 times --rows")
-    parser.add_argument("--versions", type=_list, default=["15", "18"], help="of PostgreSQL; default: 15,18")
-    parser.add_argument("--repeat", type=int, help="default: 5")
-    parser.add_argument("--repeat-scale", type=int, help="repeats of part scale; default: 2")
-    parser.add_argument("--quick", action="store_true", help="200000 rows, 400000 in the large table, 2 repeats")
-    parser.add_argument("--parts", type=_list, default=[*PARTS], help=f"default: {','.join(PARTS)}")
-    parser.add_argument("--variants", type=_list, default=[*VARIANTS], help=f"default: {','.join(VARIANTS)}")
-    parser.add_argument("--subject", default="serial", help="the variant that is judged; default: serial")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the server")
-    parser.add_argument("--json", type=Path, help="where the results go; default: a new file in results/")
-    parser.add_argument("--draw", type=Path, metavar="JSON", help="measure nothing; show and draw these results")
-    parser.add_argument("--plot", type=Path, help=f"where the plot goes; {PLOT.relative_to(ROOT)} unless --quick")
-    options = parser.parse_args(arguments)
-    quick = options.quick
-    options.rows = options.rows or (200_000 if quick else 1_000_000)
-    options.large = options.large or (400_000 if quick else 0)
-    options.repeat = options.repeat or (2 if quick else 5)
-    options.repeat_scale = options.repeat_scale or (1 if quick else 2)
-    options.plot = options.plot or (None if quick else PLOT)
-    return options
+def fill(database: Database, rows: int) -> None:
+    database.execute(_CREATE.format(type="bigint"), _FILL.format(key="n", rows=rows))
+    database.execute("ALTER TABLE users ADD PRIMARY KEY (id)")
 
 
-def _list(text: str) -> list[str]:
-    return text.split(",")
+def fill_random(database: Database, rows: int) -> None:
+    """The order of the keys has nothing to do with that of the rows."""
+    database.execute(_CREATE.format(type="uuid"), _FILL.format(key="gen_random_uuid()", rows=rows))
+    database.execute("ALTER TABLE users ADD PRIMARY KEY (id)")
 
 
-class _Bench:
-    """All measurements on one server."""
-
-    def __init__(
-        self, running: server.DiskPostgreSQL, results: Results, measured: ServerResults, options: argparse.Namespace
-    ) -> None:
-        self.server, self.results, self.measured, self.options = running, results, measured, options
-        self.rows: int = options.rows
-
-    def run(self) -> None:
-        _say(f"PostgreSQL {self.measured.version}: one UPDATE that does not count")
-        self._seconds(SINGLE)
-        for part in self.options.parts:
-            getattr(self, part)()
-
-    def speed(self) -> None:
-        self.measured.seconds = {name: [] for name in self.options.variants}
-        self.measured.cpu_seconds = {name: [] for name in self.options.variants}
-        for name in _alternating(self.options.variants, self.options.repeat):
-            seconds, cpu = self._seconds(name)
-            self.measured.seconds[name].append(seconds)
-            self.measured.cpu_seconds[name].append(cpu)
-            _say(f"speed {name}: {seconds:.2f} s, of the server's sessions {cpu:.2f} s CPU")
-
-    def writer(self) -> None:
-        names = [IDLE, SINGLE, *(name for name in self.options.variants if name == self.options.subject)]
-        names += [name for name in self.options.variants if name in ("threads", "processes")]
-        self.measured.waits = {name: [] for name in names}
-        for name in _alternating(names, self.options.repeat):
-            with self.server.copy(self.rows) as database:
-                with writing(database, self.rows) as waits:
-                    time.sleep(SETTLED)
-                    began = time.monotonic()
-                    if name == IDLE:
-                        time.sleep(IDLE_SECONDS)
-                    else:
-                        VARIANTS[name].run(database)
-                    ended = time.monotonic()
-                    time.sleep(SETTLED)
-                if name != IDLE:
-                    check_filled(database)
-            waited = waits.between(began, ended)
-            self.measured.waits[name].append(waited)
-            _say(
-                f"with a writer, {name}: longest {waited.longest:.1f} ms, median {waited.median:.2f} ms, n={waited.count}"
-            )
-
-    def scale(self) -> None:
-        sizes = (self.results.sizes["least"], self.rows, self.results.sizes["large"])
-        names = list(dict.fromkeys([SINGLE, self.options.subject]))
-        self.measured.alone = {name: {rows: [] for rows in sizes} for name in names}
-        pairs = [(name, rows) for rows in sizes for name in names]
-        for name, rows in _alternating(pairs, self.options.repeat_scale):
-            with self.server.copy(rows) as database:
-                run = run_alone(name, database)
-                check_filled(database)
-            self.measured.alone[name][rows].append(run)
-            _say(f"scale {name}, {rows:,} rows: {run.seconds:.2f} s, {run.peak_kb / 1024:.1f} MB")
-
-    def _seconds(self, name: str) -> tuple[float, float]:
-        with self.server.copy(self.rows) as database:
-            before = self.server.cpu_seconds()
-            seconds = VARIANTS[name].run(database)
-            cpu = self.server.cpu_seconds() - before
-            check_filled(database)
-        return seconds, cpu
+def check(database: Database) -> None:
+    """A variant that leaves rows behind must not win."""
+    [(wrong,)] = database.query("SELECT count(*) FROM users WHERE email_lower IS DISTINCT FROM lower(email)")
+    if wrong:
+        raise AssertionError(f"{wrong} rows were not filled")
 
 
-def _alternating(items: Sequence[T], times: int) -> Iterator[T]:
-    """All items again and again, forward and backward in turn: a machine that slows down is unfair to none."""
-    for number in range(times):
-        yield from items if number % 2 == 0 else reversed(items)
+def _by_hand(work: Callable[[psycopg.Connection[Any]], object]) -> Callable[[Database], float]:
+    def run(database: Database) -> float:
+        with connected(database) as connection:
+            return timed(lambda: work(connection))
+
+    return run
 
 
-def _present(results: Results, options: argparse.Namespace) -> None:
-    print(report.text(results), "", report.markdown(results), sep="\n")
-    if options.plot:
-        options.plot.parent.mkdir(parents=True, exist_ok=True)
-        options.plot.write_text(plot.svg(results))
-        _say(f"drawn to {options.plot}")
+def _single(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(SET)
 
 
-def _say(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+def _limit_loop(connection: psycopg.Connection[Any]) -> None:
+    batch = f"{SET} WHERE id IN (SELECT id FROM users WHERE email_lower IS NULL LIMIT {BATCH})"
+    while connection.execute(batch.encode()).rowcount:
+        pass
 
 
-if __name__ == "__main__":
-    main()
+def _id_lists(connection: psycopg.Connection[Any]) -> None:
+    last = 0
+    while ids := _ids_after(connection, last):
+        connection.execute(f"{SET} WHERE id = ANY(%s)".encode(), [ids])
+        last = ids[-1]
+
+
+def _ids_after(connection: psycopg.Connection[Any], last: int) -> list[int]:
+    rows = connection.execute("SELECT id FROM users WHERE id > %s ORDER BY id LIMIT %s", [last, BATCH])
+    return [id_ for (id_,) in rows]
+
+
+def _ranges(connection: psycopg.Connection[Any]) -> None:
+    """The best that is commonly written by hand: the server finds the end of each batch by the key."""
+    upto = "SELECT max(id) FROM (SELECT id FROM users WHERE id > %s ORDER BY id LIMIT %s) AS batch"
+    last = 0
+    while (end := connection.execute(upto.encode(), [last, BATCH]).fetchall()[0][0]) is not None:
+        connection.execute(f"{SET} WHERE id > %s AND id <= %s".encode(), [last, end])
+        last = end
+
+
+def _safeops(database: Database, executor: Executor | None = None) -> float:
+    values = {"email_lower": sa.func.lower(sa.column("email"))}
+    # Loaded when first used: not within the measurement.
+    backfill = safeops.backfill
+    return migrate(database, lambda: timed(lambda: backfill("users", values, executor=executor)))
+
+
+def _threads(database: Database) -> float:
+    with ThreadPoolExecutor(2) as executor:
+        return _safeops(database, executor)
+
+
+def _processes(database: Database) -> float:
+    with ProcessPoolExecutor(2) as executor:
+        return _safeops(database, executor)
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "single": Variant("one `UPDATE`", _by_hand(_single)),
+    "limit": Variant("loop with `IS NULL LIMIT 10000`", _by_hand(_limit_loop), rounds=1),
+    "ids": Variant("lists of 10,000 ids", _by_hand(_id_lists), rounds=3),
+    "ranges": Variant("ranges of 10,000 keys", _by_hand(_ranges), rounds=3),
+    "serial": Variant("`backfill`", _safeops, ours=True),
+    "threads": Variant("`backfill`, two threads", _threads, ours=True),
+    "processes": Variant("`backfill`, two processes", _processes, ours=True, rounds=3),
+}
+_SERIAL = {name: VARIANTS[name] for name in ("single", "serial")}
+_BACKFILL = Part(
+    "backfill",
+    "Filling a column by SQL",
+    ("pg15", "pg18"),
+    VARIANTS,
+    fill,
+    check,
+    rows=1_000_000,
+    quick=100_000,
+)
+PARTS = (
+    _BACKFILL,
+    dataclasses.replace(
+        _BACKFILL, name="writer", title="The same next to an application that writes", rounds=3, writer=WRITER
+    ),
+    dataclasses.replace(
+        _BACKFILL, name="uuid", title="The same with random UUID keys", variants=_SERIAL, fill=fill_random, rounds=3
+    ),
+    dataclasses.replace(
+        _BACKFILL,
+        name="large",
+        title="The same in a large table",
+        servers=("pg18",),
+        variants={name: dataclasses.replace(variant, ours=False) for name, variant in _SERIAL.items()},
+        rows=10_000_000,
+        quick=300_000,
+        rounds=1,
+    ),
+)

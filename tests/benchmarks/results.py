@@ -1,4 +1,4 @@
-"""What a run measured, and the ratios that are made of it."""
+"""What a run measured, as it is kept in a file, and the ratios that are made of it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from tests.benchmarks.alone import Run
-from tests.benchmarks.variants import SINGLE
-from tests.benchmarks.writer import Waited
 
 IDLE = "idle"
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """The median of some repeats, between the lowest and the highest."""
+    """The median of some rounds, between the lowest and the highest."""
 
     median: float
     low: float
@@ -35,64 +31,82 @@ class Spread:
 
 
 @dataclasses.dataclass
-class ServerResults:
-    """What was measured on one server, by repeats: the n-th of one list was run next to the n-th of another."""
+class Series:
+    """One variant on one server: the n-th run was next to the n-th of the other variants of the part.
 
-    version: str
-    seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    cpu_seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    waits: dict[str, list[Waited]] = dataclasses.field(default_factory=dict)
-    alone: dict[str, dict[int, list[Run]]] = dataclasses.field(default_factory=dict)
+    Args:
+        build: The commit of an earlier safeops, or "".
+        seconds: What the variant took.
+        cpu_seconds: What the server's sessions and the client took of the processor.
+        peak_mb: Of the memory of the client.
+        longest: What an update of the writer waited, in milliseconds; empty if the part has no writer.
+        p99: The same, of 99 %.
+        median: The same, of half of them.
+    """
 
-    def speed(self, variant: str, other: str = SINGLE) -> Spread:
+    part: str
+    server: str
+    variant: str
+    title: str
+    rows: int
+    build: str = ""
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    cpu_seconds: list[float] = dataclasses.field(default_factory=list)
+    peak_mb: list[float] = dataclasses.field(default_factory=list)
+    longest: list[float] = dataclasses.field(default_factory=list)
+    p99: list[float] = dataclasses.field(default_factory=list)
+    median: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def major(self) -> str:
+        """The server without what follows the first number of its version, as "PostgreSQL 18"; of MariaDB and MySQL two."""
+        product, _, version = self.server.partition(" ")
+        return f"{product} {'.'.join(version.split('.')[: 1 if product == 'PostgreSQL' else 2])}"
+
+    def speed(self, other: Series) -> Spread:
         """How many times as fast as another one."""
-        pairs = zip(self.seconds[variant], self.seconds[other], strict=True)
-        return Spread.of([theirs / mine for mine, theirs in pairs])
+        return Spread.of([theirs / mine for mine, theirs in zip(self.seconds, other.seconds, strict=False)])
 
-    def wait_ratio(self, what: str, variant: str, other: str) -> Spread:
-        pairs = zip(self.waits[variant], self.waits[other], strict=True)
-        return Spread.of([getattr(mine, what) / getattr(theirs, what) for mine, theirs in pairs])
-
-    def cost_per_row(self, variant: str, large: int, small: int) -> Spread:
-        """How many times as much a row costs in the large table as in the small one."""
-        runs = self.alone[variant]
-        pairs = zip(runs[large], runs[small], strict=True)
-        return Spread.of([(many.seconds / large) / (few.seconds / small) for many, few in pairs])
-
-    def peak_growth_mb(self, variant: str, large: int, small: int) -> Spread:
-        runs = self.alone[variant]
-        return Spread.of(
-            [(many.peak_kb - few.peak_kb) / 1024 for many, few in zip(runs[large], runs[small], strict=True)]
-        )
+    def wait(self, other: Series) -> Spread:
+        """Its longest wait as a multiple of another one's."""
+        return Spread.of([mine / theirs for mine, theirs in zip(self.longest, other.longest, strict=False)])
 
 
 @dataclasses.dataclass
 class Results:
     started: str
+    commit: str
     machine: dict[str, Any]
-    settings: dict[str, str]
-    rows: int
-    sizes: dict[str, int]
-    subject: str
-    servers: list[ServerResults] = dataclasses.field(default_factory=list)
+    settings: dict[str, dict[str, str]]
+    titles: dict[str, str]
+    series: list[Series] = dataclasses.field(default_factory=list)
 
     def write(self, path: Path) -> None:
+        """Keep the file as it was if this is interrupted."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        head = {key: value for key, value in dataclasses.asdict(self).items() if key != "series"}
+        lines = ",\n".join("  " + json.dumps(dataclasses.asdict(one)) for one in self.series)
+        text = json.dumps(head, indent=1)[:-2] + f',\n "series": [\n{lines}\n ]\n}}\n'
+        other = path.with_suffix(".new")
+        other.write_text(text)
+        other.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> Results:
         raw = json.loads(path.read_text())
-        return cls(**{**raw, "servers": [_server(server) for server in raw["servers"]]})
+        return cls(**{**raw, "series": [Series(**one) for one in raw["series"]]})
 
+    def of(self, part: str, server: str) -> list[Series]:
+        """What was measured of a part, on a server by its name with or without the end of its version."""
+        return [one for one in self.series if one.part == part and server in (one.server, one.major) and one.seconds]
 
-def _server(raw: dict[str, Any]) -> ServerResults:
-    waits = {name: [Waited(**wait) for wait in waits] for name, waits in raw["waits"].items()}
-    alone = {
-        name: {int(rows): [Run(**run) for run in runs] for rows, runs in sizes.items()}
-        for name, sizes in raw["alone"].items()
-    }
-    return ServerResults(raw["version"], raw["seconds"], raw["cpu_seconds"], waits, alone)
+    def one(self, part: str, server: str, variant: str, build: str = "") -> Series | None:
+        found = (one for one in self.of(part, server) if (one.variant, one.build) == (variant, build))
+        return next(found, None)
+
+    def tables(self) -> Iterator[tuple[str, str]]:
+        """The parts and servers, in the order in which they were measured."""
+        yield from dict.fromkeys((one.part, one.server) for one in self.series if one.seconds)
 
 
 def machine() -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""A PostgreSQL for benchmarks: on a disk, flushing what it commits, with identical fresh copies of a table."""
+"""Servers for benchmarks: on a disk, flushing what they commit, with identical fresh copies of a filled database."""
 
 from __future__ import annotations
 
-import itertools
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,10 @@ import psycopg
 import sqlalchemy as sa
 
 from tests import servers
-from tests.servers import Database, PostgreSQL
+from tests.benchmarks.shape import Part
+from tests.servers import Database, MariaDB, MySQL, PostgreSQL, Server, SQLite
 
-SETTINGS: Mapping[str, str] = {
+POSTGRESQL: Mapping[str, str] = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     # Segments are kept and used again: creating them would cost the first runs more than the later ones.
@@ -26,86 +27,157 @@ SETTINGS: Mapping[str, str] = {
 }
 """All else is PostgreSQL's default: above all fsync=on, synchronous_commit=on, full_page_writes=on, autovacuum=on."""
 
-TABLE = "users"
-
-_CREATE = f"""
-CREATE TABLE {TABLE} (
-    id bigint NOT NULL,
-    email text NOT NULL,
-    name text NOT NULL,
-    logins integer NOT NULL,
-    email_lower text
-)"""
-
-# A header of 24 bytes, and values of about 86.
-_FILL = f"""
-INSERT INTO {TABLE} (id, email, name, logins)
-SELECT n, 'Person.' || n || '@Mail.Example.ORG', initcap(md5(n::text)), 0
-FROM generate_series(1, {{rows}}) AS n"""
+INNODB: Mapping[str, str] = {"innodb-buffer-pool-size": "512M", "innodb-flush-log-at-trx-commit": "1"}
+MYSQL: Mapping[str, str] = {**INNODB, "innodb-redo-log-capacity": "2G", "sync-binlog": "1"}
+MARIADB: Mapping[str, str] = {**INNODB, "innodb-log-file-size": "2G"}
+SETTINGS = {"PostgreSQL": POSTGRESQL, "MariaDB": MARIADB, "MySQL": MYSQL}
 
 
-class DiskPostgreSQL(PostgreSQL):
-    """A server below the folder for temporary files, never in memory."""
+class Benched(Server):
+    """A server that hands out copies, and counts what its sessions took of the processor."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
-        self.settings = {**SETTINGS, **settings}
-        self._copies = itertools.count(1)
-        self._templates: dict[int, Database] = {}
-        super().__init__(home)
+    name: str
 
-    def _command(self) -> Sequence[str | Path]:
-        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.sockets), **self.settings}
-        options = [f"-c{name}={value}" for name, value in settings.items()]
-        return [self.bin / "postgres", "-D", self.data, "-p", str(self.port), *options]
+    def __init__(self, *arguments: Any) -> None:
+        self._templates: dict[tuple[str, int], Database] = {}
+        super().__init__(*arguments)
 
     @contextmanager
-    def copy(self, rows: int) -> Iterator[Database]:
-        """A fresh copy of the table, the same to the byte each time: vacuumed, analysed, in memory, flushed."""
-        name = f"copy{next(self._copies)}"
-        template = self._template(rows).name
-        strategy = "STRATEGY file_copy" if self.version >= (15,) else ""
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
-        database = self._database(name)
-        with connected(database) as connection:
-            connection.execute("SELECT pg_prewarm('users'), pg_prewarm('users_pkey')")
-        self._administer("CHECKPOINT")
+    def fresh(self, part: Part, rows: int) -> Iterator[Database]:
+        """A copy of what the part fills, the same to the byte each time if it has rows, in memory and flushed."""
+        database = self._copied(self._template(part, rows)) if rows else self._filled(part, rows)
         try:
             yield database
         finally:
-            self.drop(database.url)
+            database.drop()
+
+    def forget(self) -> None:
+        """Drop what the parts filled: the next ones need the disk."""
+        for database in self._templates.values():
+            database.drop()
+        self._templates.clear()
+
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+    def _template(self, part: Part, rows: int) -> Database:
+        key = (part.fill.__qualname__, rows)
+        if key not in self._templates:
+            self._templates[key] = self._filled(part, rows)
+            self._settle(self._templates[key])
+        return self._templates[key]
+
+    def _filled(self, part: Part, rows: int) -> Database:
+        database = Database(self.new_database(), self)
+        part.fill(database, rows)
+        database.disconnect()
+        return database
+
+    def _settle(self, template: Database) -> None:
+        """Leave nothing to do after a fill."""
+
+    def _copied(self, template: Database) -> Database:
+        url = self.copy(template.name)
+        assert url is not None
+        return Database(url, self)
+
+
+class _PostgreSQL(Benched, PostgreSQL):
+    name = "PostgreSQL"
+
+    def _command(self) -> Sequence[str | Path]:
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.sockets), **POSTGRESQL}
+        options = [f"-c{name}={value}" for name, value in settings.items()]
+        return [self.bin / "postgres", "-D", self.data, "-p", str(self.port), *options]
+
+    def _settle(self, template: Database) -> None:
+        with connected(template) as connection:
+            connection.execute("CREATE EXTENSION pg_prewarm")
+            connection.execute("VACUUM (ANALYZE)")
+        # Copied time and again, it must have no sessions, autovacuum's neither.
+        self.admin.execute(f"ALTER DATABASE {template.name} ALLOW_CONNECTIONS false".encode())
+
+    def _copied(self, template: Database) -> Database:
+        name = self._next_name()
+        strategy = "STRATEGY file_copy" if self.version >= (15,) else ""
+        self.admin.execute(f"CREATE DATABASE {name} TEMPLATE {template.name} {strategy}".encode())
+        database = Database(template.url.set(database=name), self)
+        with connected(database) as connection:
+            connection.execute(_PREWARM.encode())
+        self.admin.execute("CHECKPOINT")
+        return database
 
     def cpu_seconds(self) -> float:
         """What all sessions that have ended took of the processor: what a busy machine hardly disturbs."""
         # The postmaster notices their end a little after the client.
         time.sleep(0.2)
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+        return _cpu_seconds(self._process.pid, 13, 14)
 
-    def _template(self, rows: int) -> Database:
-        if rows not in self._templates:
-            database = self._database(self.new_database().database or "")
-            with connected(database) as connection:
-                for statement in ("CREATE EXTENSION pg_prewarm", _CREATE, _FILL.format(rows=rows)):
-                    connection.execute(statement.encode())
-                connection.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY (id)".encode())
-                connection.execute(f"VACUUM (ANALYZE) {TABLE}".encode())
-            # Copied time and again, it must have no sessions, autovacuum's neither.
-            self._administer(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
-            self._templates[rows] = database
-        return self._templates[rows]
 
-    def _database(self, name: str) -> Database:
-        return Database(sa.URL.create(self.drivername, "postgres", None, "127.0.0.1", self.port, name), self)
+_PREWARM = """SELECT pg_prewarm(oid::regclass) FROM pg_class
+WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace"""
 
-    def _administer(self, statement: str) -> None:
-        self.admin.execute(statement.encode())
+
+class _InnoDB(Benched):
+    """Copies files: to insert a million rows leaves the server with pages to write during the run."""
+
+    _process: Any
+    data: Path
+
+    def _copied(self, template: Database) -> Database:
+        copy = Database(self.new_database(), self)
+        tables = [name for (name,) in template.query("SHOW TABLES")]
+        with template.observer(isolation_level="AUTOCOMMIT").connect() as connection:
+            for table in tables:
+                copy.execute(f"CREATE TABLE {table} LIKE {template.name}.{table}")
+                copy.execute(f"ALTER TABLE {table} DISCARD TABLESPACE")
+                connection.execute(sa.text(f"FLUSH TABLES {table} FOR EXPORT"))
+                for ending in ("ibd", "cfg"):
+                    source = self.data / template.name / f"{table}.{ending}"
+                    target = self.data / copy.name / source.name
+                    shutil.copyfile(source, target)
+                    shutil.chown(target, *_owner(source))
+                connection.execute(sa.text("UNLOCK TABLES"))
+                copy.execute(f"ALTER TABLE {table} IMPORT TABLESPACE")
+                copy.query(f"ANALYZE TABLE {table}")
+                copy.query(f"CHECKSUM TABLE {table}")
+        return copy
+
+    def cpu_seconds(self) -> float:
+        return _cpu_seconds(self._process.pid, 11, 12)
+
+
+class _MariaDB(_InnoDB, MariaDB):
+    name = "MariaDB"
+    settings = (*MariaDB.settings, *(f"--{name}={value}" for name, value in MARIADB.items()))
+
+
+class _MySQL(_InnoDB, MySQL):
+    name = "MySQL"
+    settings = (*MySQL.settings, *(f"--{name}={value}" for name, value in MYSQL.items()))
+
+
+class _SQLite(Benched, SQLite):
+    name = "SQLite"
+
+
+def _owner(file: Path) -> tuple[int, int]:
+    return file.stat().st_uid, file.stat().st_gid
+
+
+def _cpu_seconds(pid: int, *places: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(fields[place]) for place in places) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def started(version: str, settings: Mapping[str, str]) -> Iterator[DiskPostgreSQL]:
+def started(name: str) -> Iterator[Benched]:
+    """The server of that name, one of those of tests/servers.py."""
     # The harness puts its servers into memory if there is room; a flush would cost nothing there.
-    with mock.patch.object(servers, "MEMORY", Path("/nonexistent")):
-        server = DiskPostgreSQL(servers._postgresql_home(version), settings)
+    benched = {"PostgreSQL": _PostgreSQL, "MariaDB": _MariaDB, "MySQL": _MySQL, "SQLite": _SQLite}
+    with mock.patch.multiple(servers, MEMORY=Path("/nonexistent"), **benched):
+        server = servers.start(name)
+    assert isinstance(server, Benched)
     try:
         yield server
     finally:

@@ -1,8 +1,8 @@
-"""The application during a backfill: a process that updates random rows, and how long each update waits.
+"""The application during a run: a process that updates random rows, and how long each update waits.
 
 A separate process waits for the database alone and never for this interpreter's lock:
 
-    with writing(database, rows) as waits:
+    with writing(database, rows, statement) as waits:
         backfill()
     waits.between(began, ended)
 """
@@ -18,16 +18,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pymysql
+import sqlalchemy as sa
 
 from tests.benchmarks.server import conninfo
 from tests.servers import Database
 
 PAUSE = 0.002
-UPDATE = "UPDATE users SET logins = logins + 1 WHERE id = %s"
+NO_SUCH_COLUMN = 1054
+"""Of MySQL and MariaDB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +57,11 @@ class Waits:
 
 
 @contextmanager
-def writing(database: Database, rows: int, statement: str = UPDATE) -> Iterator[Waits]:
+def writing(database: Database, rows: int, statements: str) -> Iterator[Waits]:
     """Updates random rows during the block; the waits are there after it."""
     waits = Waits()
-    command = [sys.executable, "-m", __name__, conninfo(database.url), str(rows), statement]
+    url = database.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-m", __name__, url, str(rows), statements]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
@@ -70,19 +74,64 @@ def writing(database: Database, rows: int, statement: str = UPDATE) -> Iterator[
         waits.updates = [(start, wait) for start, wait in json.loads(output)]
 
 
-def main(address: str, rows: int, statement: str) -> None:
+def main(address: str, rows: int, statements: str) -> None:
     chance = random.Random()
     updates: list[tuple[float, float]] = []
+    update, *others = map(_sender(sa.make_url(address)), statements.splitlines())
+    for _ in range(100):
+        update(chance.randint(1, rows))
+    print("ready", flush=True)
     gc.disable()
-    with psycopg.connect(address, autocommit=True) as connection:
-        for _ in range(100):
-            connection.execute(statement, [chance.randint(1, rows)], prepare=True)
-        print("ready", flush=True)
-        while not select.select([sys.stdin], [], [], PAUSE)[0]:
-            began = time.monotonic()
-            connection.execute(statement, [chance.randint(1, rows)], prepare=True)
-            updates.append((began, time.monotonic() - began))
+    while not select.select([sys.stdin], [], [], PAUSE)[0]:
+        began = time.monotonic()
+        # From the release that knows the new name only.
+        if not update(chance.randint(1, rows)) and others:
+            update = others.pop()
+        updates.append((began, time.monotonic() - began))
     json.dump(updates, sys.stdout)
+
+
+def _sender(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
+    """What makes a function of an UPDATE of one row; it returns False if the column was renamed."""
+    return _postgresql(url) if url.get_backend_name() == "postgresql" else _mysql(url)
+
+
+def _postgresql(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
+    connection = psycopg.connect(conninfo(url), autocommit=True)
+
+    def sender(statement: str) -> Callable[[int], bool]:
+        def send(row: int) -> bool:
+            try:
+                connection.execute(statement.encode(), [row], prepare=True)
+            except psycopg.errors.UndefinedColumn:
+                return False
+            return True
+
+        return send
+
+    return sender
+
+
+def _mysql(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
+    connection = pymysql.connect(
+        host=url.host, port=url.port or 0, user=url.username, password=url.password or "", database=url.database,
+        autocommit=True, ssl_disabled=True,
+    )  # fmt: skip
+    cursor = connection.cursor()
+
+    def sender(statement: str) -> Callable[[int], bool]:
+        def send(row: int) -> bool:
+            try:
+                cursor.execute(statement, [row])
+            except pymysql.err.OperationalError as error:
+                if error.args[0] != NO_SUCH_COLUMN:
+                    raise
+                return False
+            return True
+
+        return send
+
+    return sender
 
 
 if __name__ == "__main__":
