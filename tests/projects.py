@@ -94,7 +94,7 @@ def migrate(
     elif database.is_async:
         asyncio.run(_run_async(database, run))
     else:
-        with database.engine().connect() as own:
+        with database.migrating().connect() as own:
             run(own)
     return values[0]
 

@@ -134,6 +134,13 @@ class Database:
             _observers[key] = plain.engine(execution_options={OBSERVER: True})
         return _observers[key]
 
+    def migrating(self) -> sa.Engine:
+        """The engine of migrate(): one for all runs, since a new one compiles each statement again."""
+        key = (self.url, self.foreign_keys)
+        if key not in _migrating:
+            _migrating[key] = self.engine()
+        return _migrating[key]
+
     def observing(self) -> sa.Engine:
         """The observer for a statement or two: it stays connected on PostgreSQL, whose connects are most of their cost."""
         ours = (self.url.username, self.url.port) == ("postgres", getattr(self.server, "port", None))
@@ -158,6 +165,8 @@ class Database:
 
     def disconnect(self) -> None:
         """The next observer is a new session, with what the database, the role and the server now give to one."""
+        for key in [key for key in _migrating if _place(key[0]) == _place(self.url)]:
+            del _migrating[key]
         engine = _connected.pop((self.url.set(drivername=self.server.drivername), os.getpid()), None)
         if engine is not None:
             engine.dispose()
@@ -188,7 +197,12 @@ class Database:
             sa.event.listen(engine, "connect", _foreign_keys_on)
 
 
+def _place(url: sa.URL) -> tuple[int | None, str | None]:
+    return url.port, url.database
+
+
 _observers: dict[tuple[sa.URL, bool], sa.Engine] = {}
+_migrating: dict[tuple[sa.URL, bool], sa.Engine] = {}
 _connected: dict[tuple[sa.URL, int], sa.Engine] = {}
 """By process too: a fork must not speak on its parent's connection."""
 
@@ -226,8 +240,8 @@ class Server(ABC):
     @abstractmethod
     def new_database(self) -> sa.URL: ...
 
-    def copy(self, database: str) -> sa.URL | None:
-        """A copy of an unused database; None if the server cannot copy one fast."""
+    def copy(self, database: str, place: sa.URL | None = None) -> sa.URL | None:
+        """A copy of an unused database, in the place of a dropped one; None if the server cannot copy one fast."""
         return None
 
     def script_of(self, database: str) -> str:
@@ -386,11 +400,11 @@ class PostgreSQL(_ServerProcess):
     def new_database(self) -> sa.URL:
         return self._created("template0")
 
-    def copy(self, database: str) -> sa.URL:
-        return self._created(database)
+    def copy(self, database: str, place: sa.URL | None = None) -> sa.URL:
+        return self._created(database, place)
 
-    def _created(self, template: str) -> sa.URL:
-        name = self._next_name()
+    def _created(self, template: str, place: sa.URL | None = None) -> sa.URL:
+        name = self._next_name() if place is None else str(place.database)
         # Of the two ways, the faster one: in memory to copy the files, on a disk to log the pages.
         in_memory = self.version >= (15,) and self.folder.is_relative_to(MEMORY)
         strategy = pg_sql.SQL(" STRATEGY file_copy" if in_memory else "")
@@ -560,8 +574,8 @@ class SQLite(Server):
     def new_database(self) -> sa.URL:
         return sa.URL.create(self.drivername, database=str(self.folder / f"{self._next_name()}.sqlite"))
 
-    def copy(self, database: str) -> sa.URL:
-        url = self.new_database()
+    def copy(self, database: str, place: sa.URL | None = None) -> sa.URL:
+        url = place or self.new_database()
         shutil.copyfile(database, str(url.database))
         return url
 

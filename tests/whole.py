@@ -5,13 +5,24 @@ minutes because it measures each entry of a key again is `exhaustive`, and runs 
 Here it comes to every test on a server other than the first of CORE that the test is for, or the one that its mark
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases names.
-Of the servers in BETWEEN, `--whole` gives each test the one that its name falls on, and of what runs on MariaDB it leaves
-MySQL every third case; what has the mark `smoke`, or names a server, runs there in any case.
+
+`--whole` runs the latter on all of CORE too, and each case of the others on its first server and on a further one:
+
+    that is for all of CORE         of MariaDB and SQLite the one that the case falls on by its name
+    marked whole by its author      one server of CORE: half of the cases the first, the others a further one
+    on a server in BETWEEN          of these the one that the name of the test falls on
+    on MySQL                        every ninth of the cases that run on MariaDB, crashes included
+    parameters, on PostgreSQL 15    every third
+
+What names its server, or has the mark `smoke`, runs there in any case, but for the first two and the last. --exhaustive
+runs all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -61,6 +72,17 @@ def pytest_configure(config: pytest.Config) -> None:
     _whole = config.getoption("--whole") or _exhaustive
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Nothing that is collected becomes garbage: to look for it took a quarter of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not (config.getoption("--databases") or config.getoption("--all-postgresql")):
@@ -79,28 +101,59 @@ def _seconds(item: pytest.Item) -> float:
 
 
 def _mark_by_server(items: Sequence[pytest.Item]) -> None:
-    first = _first_servers(items)
+    servers, first = _servers_of_tests(items), _first_servers(items)
     for item in items:
-        if not _is_on_each(item) and _is_left_out(item):
+        test = _test_of(item)
+        if _is_left_out(item, servers[test], first.get(test, "")):
             item.add_marker("exhaustive")
-        wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(_test_of(item), "")}
+        wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(test, "")}
         if not _servers_of(item) <= wanted:
             item.add_marker("whole")
         if any(not _servers_of(item).isdisjoint(mark.args) for mark in item.iter_markers("by_hand")):
             item.add_marker("exhaustive")
 
 
-def _is_on_each(item: pytest.Item) -> bool:
-    """Return whether a test runs on its server in any case: it names that server, or has the mark `smoke`."""
-    named = {name for mark in item.iter_markers("only") for name in mark.args}
-    return bool(item.get_closest_marker("smoke")) or not named.isdisjoint(_servers_of(item))
+def _is_left_out(item: pytest.Item, servers: set[str], first: str) -> bool:
+    """Whether --whole leaves this case to other servers."""
+    if len(_servers_of(item)) != 1:
+        return False
+    (server,) = _servers_of(item)
+    number = _number_of_case(item)
+    if server in BETWEEN and not _is_named(item, server):
+        return server != BETWEEN[crc32(_test_of(item).encode()) % len(BETWEEN)]
+    if item.get_closest_marker("smoke"):
+        return False
+    if server == "mysql97":
+        return number % 9 != 0 and not _is_named(item, server)
+    if _is_a_life(item) or (server == first and not item.get_closest_marker("whole")):
+        return False
+    if server in CORE:
+        return server not in _chosen(number, servers, first, alone=bool(item.get_closest_marker("whole")))
+    return bool(_case(item)) and number % 3 != 0
 
 
-def _is_left_out(item: pytest.Item) -> bool:
-    servers = _servers_of(item)
-    if servers and servers <= {*BETWEEN}:
-        return servers != {BETWEEN[crc32(_test_of(item).encode()) % len(BETWEEN)]}
-    return servers == {"mysql97"} and crc32(item.nodeid.encode()) % 3 != 0
+def _chosen(number: int, servers: set[str], first: str, *, alone: bool) -> set[str]:
+    """Of the servers of a test those of CORE that run a case."""
+    further = [name for name in CORE if name in servers and name != first]
+    if not further or not (alone or servers >= {*CORE}):
+        return {*CORE}
+    one = further[number // 2 % len(further)]
+    return {one if number % 2 else first} if alone else {first, one}
+
+
+def _is_named(item: pytest.Item, server: str) -> bool:
+    return any(server in mark.args for mark in item.iter_markers("only"))
+
+
+def _number_of_case(item: pytest.Item) -> int:
+    """The same on each server, and in each run."""
+    return crc32(f"{_test_of(item)} {_case(item)}".encode())
+
+
+def _case(item: pytest.Item) -> str:
+    """The parameters of a test other than its server."""
+    parameters = item.nodeid.partition("[")[2].removesuffix("]").split("-")
+    return "-".join(name for name in parameters if name not in ALL)
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]) -> None:
@@ -115,18 +168,26 @@ def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]
 
 
 def _is_for_each(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("smoke")) or _is_a_life(item)
+
+
+def _is_a_life(item: pytest.Item) -> bool:
     code = getattr(getattr(item, "function", None), "__code__", None)
-    return bool(item.get_closest_marker("smoke")) or not LIFE.isdisjoint(getattr(code, "co_names", ()))
+    return not LIFE.isdisjoint(getattr(code, "co_names", ()))
+
+
+def _servers_of_tests(items: Sequence[pytest.Item]) -> dict[str, set[str]]:
+    servers: dict[str, set[str]] = {}
+    for item in items:
+        servers.setdefault(_test_of(item), set()).update(_servers_of(item))
+    return servers
 
 
 def _first_servers(items: Sequence[pytest.Item]) -> dict[str, str]:
     """For each test the server that it is tried on by default."""
-    servers: dict[str, set[str]] = {}
-    named: dict[str, str] = {}
-    for item in items:
-        servers.setdefault(_test_of(item), set()).update(_servers_of(item))
-        named |= {_test_of(item): mark.args[0] for mark in item.iter_markers("by_default")}
-    return {test: min(names, key=(*CORE, *ALL).index) for test, names in servers.items() if names} | named
+    named = {_test_of(item): mark.args[0] for item in items for mark in item.iter_markers("by_default")}
+    servers = _servers_of_tests(items).items()
+    return {test: min(names, key=(*CORE, *ALL).index) for test, names in servers if names} | named
 
 
 def _test_of(item: pytest.Item) -> str:
@@ -140,6 +201,12 @@ def _servers_of(item: pytest.Item) -> set[str]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """None, which is one a core, but for the tests of one module: two workers would start its servers twice."""
+    """One a core, but for the tests of one module: two workers would start its servers twice.
+
+    The whole gets two a core: tests wait a third of their time, for a lock or a server.
+    """
     modules = {argument.partition("::")[0] for argument in config.args}
-    return 0 if len(modules) == 1 and modules.pop().endswith(".py") else None
+    if len(modules) == 1 and modules.pop().endswith(".py"):
+        return 0
+    whole = config.getoption("--whole") or config.getoption("--exhaustive")
+    return 2 * (os.cpu_count() or 1) if whole else None

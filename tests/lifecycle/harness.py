@@ -143,11 +143,8 @@ def crash_everywhere(
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
 
     def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
-        database, stop = (
-            fresh(),
-            _Stop(database_=None, at=point, every_read=every_read, every_checkpoint=every_checkpoint),
-        )
-        stop.database_ = database
+        database = fresh()
+        stop = _Stop(database, at=point, every_read=every_read, every_checkpoint=every_checkpoint)
         run(stop, body, down)
         database.end_sessions()
         if after_crash is not None:
@@ -158,23 +155,37 @@ def crash_everywhere(
         except Exception as error:
             raise AssertionError(f"{when}: {error!r}\nbefore the stop: {stop.sent}") from error
         assert_same(expected, compare(database), f"{when}\nbefore the stop: {stop.sent}")
-        database.drop()
+        _dropped(database)
 
     undisturbed = fresh()
     count = _Stop(undisturbed, at=None, every_read=every_read, every_checkpoint=every_checkpoint)
     with count.armed():
         migrate(undisturbed, body, down=down)
     points, expected = count.points, compare(undisturbed)
-    undisturbed.drop()
+    _dropped(undisturbed)
     if not points:
         raise AssertionError("the body sent no statement that changes anything")
     with lease:
-        different = _different(count.undone)
-        for point in several(_samples(different, count.sent), different):
-            stop_at(point, _by_exception)
-        for place in _spread(len(different), several(min(kills, 1), kills)):
-            stop_at(different[place - 1], _by_sigkill)
+        for point, run in _stops(count, kills):
+            stop_at(point, run)
+    undisturbed.drop()
     return points
+
+
+def _stops(count: _Stop, kills: int) -> list[tuple[int, Callable[[_Stop, Body, bool], None]]]:
+    """The points to stop at, and how."""
+    different = _different(count.undone)
+    killed = [different[place - 1] for place in _spread(len(different), several(min(kills, 1), kills))]
+    points = several(_samples(different, count.sent), different)
+    return [*((point, _by_exception) for point in points), *((point, _by_sigkill) for point in killed)]
+
+
+def _dropped(copy: Database) -> None:
+    """The next copy takes its place with all engines; a server that cannot copy makes each in another place."""
+    if copy.server.kind == "mysql":
+        copy.drop()
+    else:
+        copy.server.drop(copy.url)
 
 
 def _different(undone: Sequence[bool]) -> list[int]:
@@ -206,11 +217,16 @@ def _maker(model: Database, new_database: Callable[[], Database], prepare: Prepa
 
 
 def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
-    """Makes databases like the one that is prepared: by a copy, which is fast, or from scratch if it cannot be copied."""
+    """Makes databases like the one that is prepared: by a copy, which is fast, or from scratch if it cannot be copied.
+
+    Each copy takes the place of the one before it, which was dropped: engines, and what they have compiled, serve all.
+    """
     model.end_sessions()
+    place: list[sa.URL] = []
 
     def fresh() -> Database:
-        url = model.server.copy(model.name)
+        url = model.server.copy(model.name, *place)
+        place[:] = [] if url is None else [url]
         database = dataclasses.replace(model, url=url) if url is not None else anew()
         return database if driver is None else database.with_driver(driver)
 
