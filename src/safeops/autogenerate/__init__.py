@@ -23,10 +23,11 @@ from safeops.autogenerate.alembic_operations import (
     ordered_upgrade,
     own_name,
     referent_of,
+    tables_in,
 )
 from safeops.autogenerate.alter_column import ColumnChange, comment_of_table, expand_last, undo_expand_first
 from safeops.autogenerate.comparators import COMPARED
-from safeops.autogenerate.comparison import add_differences, correct_constraints, correct_indexes
+from safeops.autogenerate.comparison import add_differences, correct_constraints, correct_indexes, name_in_database
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan, live_database
 from safeops.autogenerate.operations import Differs, Note, become, safe
 from safeops.autogenerate.replacement import replace_keys
@@ -73,6 +74,7 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     try:
         with live_database(context) as live:
+            live.read([*map(name_in_database, compared), *map(name_of, tables_in(upgrade.ops))])
             correct_indexes(live, upgrade, downgrade)
             add_differences(live, compared, upgrade, downgrade)
             correct_constraints(live, upgrade, downgrade)

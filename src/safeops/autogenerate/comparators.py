@@ -206,12 +206,31 @@ def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOp
     if connection is None or not type(impl).transactional_ddl:
         return
     compare = impl.compare_server_default
+    answers: dict[Any, bool] = {}
 
-    def differ(*columns_and_defaults: Any) -> bool:
+    def ask(*columns_and_defaults: Any) -> bool:
         try:
             with connection.begin_nested():
                 return bool(compare(*columns_and_defaults))
         except DBAPIError:
             return True
 
+    def differ(existing: Any, model: Any, wanted_text: str | None, existing_text: str | None) -> bool:
+        if wanted_text == existing_text:
+            # Alembic asks the server about nothing else.
+            return bool(compare(existing, model, wanted_text, existing_text))
+        question = (type(existing.type), *_default_of(model), wanted_text, existing_text)
+        if question not in answers:
+            answers[question] = ask(existing, model, wanted_text, existing_text)
+        return answers[question]
+
     impl.compare_server_default = differ
+
+
+def _default_of(column: sa.Column[Any]) -> tuple[Any, ...]:
+    """Return what Alembic compares of the default of a column: equal for two of which the server says the same."""
+    default: Any = getattr(column.server_default, "arg", None)
+    # Two expressions of one text may have parameters of different types.
+    is_text = default is None or isinstance(default, (str, sa.TextClause))
+    is_counted = column.primary_key and column is _sqlalchemy.counted_column(column.table)
+    return type(default), str(default) if is_text else id(default), is_counted

@@ -44,7 +44,7 @@ def add_differences(
 ) -> None:
     """Add changes of the definitions that Alembic takes for the same."""
     for model in models:
-        name = Name(str(model.name), model.schema)
+        name = name_in_database(model)
         existing = live.table(name)
         if existing is None or existing.kind.endswith("view"):
             continue
@@ -53,6 +53,10 @@ def add_differences(
             upgrades, downgrades = [change for change, _ in changes], [reverse for _, reverse in reversed(changes)]
             upgrade.ops.append(ops.ModifyTableOps(name.name, upgrades, schema=name.schema))
             downgrade.ops.insert(0, ops.ModifyTableOps(name.name, downgrades, schema=name.schema))
+
+
+def name_in_database(model: sa.Table) -> Name:
+    return Name(str(model.name), model.schema)
 
 
 def _names_changed(upgrade: ops.UpgradeOps, name: Name) -> set[str]:
@@ -116,7 +120,7 @@ class _TableComparison:
                 exclusion = CreateExcludeConstraintOp.from_constraint(constraint)
                 yield exclusion, self._drop(str(constraint.name), exclusion)
             return
-        wanted = self.live.database.wanted_constraint(constraint)
+        wanted = self.live.database.wanted_beside(current, constraint)
         wanted = replace(wanted, referent=wanted.referent and current.referent)
         if wanted.kind != current.kind:
             return
@@ -275,8 +279,8 @@ def correct_constraints(live: LiveDatabase, *bodies: ops.OpContainer) -> None:
                 name = getattr(operation, "constraint_name", None)
                 if name and (spelled := live.constraint_name(name_of(table), str(name))) != name:
                     operation.constraint_name = conv(spelled)  # type: ignore[attr-defined]
-            own = live.keys_to_partitions(name_of(table))
-            found = [operation for operation in table.ops if not (own and _foreign_key(operation) in own)]
+            own = live.keys_to_partitions(name_of(table)) if any(map(_foreign_key, table.ops)) else set()
+            found = [operation for operation in table.ops if _foreign_key(operation) not in own]
             _set_operations(body, table, found)
 
 

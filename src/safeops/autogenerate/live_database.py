@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -79,6 +79,7 @@ class LiveDatabase:
     tables: dict[Name, Table | None] = field(default_factory=dict)
     dropped: set[tuple[Name, str]] = field(default_factory=set)
     """The constraints that the revision drops before anything else."""
+    _same_defaults: dict[tuple[Any, ...], bool] = field(default_factory=dict)
 
     @property
     def database(self) -> Any:
@@ -88,6 +89,14 @@ class LiveDatabase:
         if self.database and name not in self.tables:
             self.tables[name] = find(self.migration, name)
         return self.tables.get(name)
+
+    def read(self, names: Sequence[Name]) -> None:
+        """Read several tables at once; those that another session keeps locked are inspected one by one, when needed."""
+        unknown = list(dict.fromkeys(name for name in names if name not in self.tables))
+        try:
+            self.tables |= self.database.tables(unknown) if self.database and unknown else {}
+        except DBAPIError as error:
+            log.debug("could not read the tables at once: %s", error)
 
     def constraint_name(self, name: Name, constraint: str) -> str:
         """Return the existing name of a constraint: SQLAlchemy leaves quotes in those of SQLite doubled."""
@@ -175,7 +184,16 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or default is None:
             return False
-        wanted = _alone(name, column, type_, server_default=getattr(default, "arg", default))
+        text = getattr(default, "arg", default)
+        spelled = text if isinstance(text, str) else self.database.rendered(text)
+        # The models give many columns the same default, and the server spells it the same way.
+        question = (replace(current, name="", comment=None), self.database.type_text(type_), type(text), spelled)
+        if question not in self._same_defaults:
+            wanted = _alone(name, column, type_, server_default=text)
+            self._same_defaults[question] = self._has_default(existing, current, wanted)
+        return self._same_defaults[question]
+
+    def _has_default(self, existing: Table, current: Column, wanted: sa.Column[Any]) -> bool:
         try:
             return not column_differences(self.migration, existing, current, wanted, only=frozenset({"default"}))
         except DBAPIError:

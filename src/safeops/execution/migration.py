@@ -302,7 +302,7 @@ def _not_ours(helper: str) -> TransactionNotOurs:
 def current_settings(context: MigrationContext) -> Settings:
     """Return the settings of the run, as the blocks around the caller change them."""
     attributes = context.config.attributes if context.config else {}
-    return in_force(attributes.get(SETTINGS, Settings()))
+    return in_force(attributes.get(SETTINGS) or Settings())
 
 
 def is_configured(context: MigrationContext) -> bool:
@@ -313,7 +313,8 @@ def is_configured(context: MigrationContext) -> bool:
 def settings_of_command() -> Settings:
     """Return the settings of the Alembic command that runs env.py, or the default ones if none does."""
     config = config_of_command()
-    return in_force(config.attributes.get(SETTINGS, Settings()) if config is not None else Settings())
+    attributes = config.attributes if config is not None else {}
+    return in_force(attributes.get(SETTINGS) or Settings())
 
 
 def config_of_command() -> Config | None:

@@ -26,6 +26,7 @@ from safeops.execution.plain_statement import (
     PlainSession,
     PlainStatement,
     bound_transaction,
+    database_of,
     names_in,
     not_acquired,
 )
@@ -122,7 +123,8 @@ def _transaction_begun(connection: Connection) -> None:
         return
     if found.who is not Who.HELPER and is_configured(found.context):
         with suppress(NotImplementedError, UnsupportedOnDatabase):
-            session, waiting = _session_of(connection), Waiting.of(database_on(connection))
+            session = _session_of(connection)
+            waiting = Waiting.of(database_of(session, connection))
             if not session.busy:
                 bound_transaction(waiting, session, current_settings(found.context))
 

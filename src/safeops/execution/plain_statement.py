@@ -58,6 +58,7 @@ class PlainSession:
         busy: It is being looked after: statements are sent as they are.
         number: The number of its transaction in this process.
         ended: The revision's own SQL has ended its transaction.
+        database: What it reaches, once it is known.
     """
 
     bounded: bool = False
@@ -70,6 +71,7 @@ class PlainSession:
     busy: bool = False
     number: int = 0
     ended: bool = False
+    database: Database | None = None
 
     def __post_init__(self) -> None:
         self.end_transaction()
@@ -85,6 +87,19 @@ class PlainSession:
 
 
 _numbers = itertools.count(1)
+
+
+def database_of(session: PlainSession, connection: Connection) -> Database:
+    """Return the database that a session reaches; each of its statements asks."""
+    known, dialect = session.database, connection.dialect
+    # env.py may choose another schema at any time.
+    if (
+        known is None
+        or known.connection is not connection
+        or known.dialect.default_schema_name != dialect.default_schema_name
+    ):
+        known = session.database = database_on(connection)
+    return known
 
 
 class PlainStatement:
@@ -107,7 +122,7 @@ class PlainStatement:
     def sent(self) -> bool | None:
         """Send it if it is the revision's own, bounded; return whether it was sent."""
         try:
-            self.database = database_on(self.connection)
+            self.database = database_of(self.session, self.connection)
         except UnsupportedOnDatabase:
             return None
         self.waiting = Waiting.of(self.database)

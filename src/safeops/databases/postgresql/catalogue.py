@@ -69,6 +69,7 @@ WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
 VISIBLE = "c.relname = :name AND n.nspname = current_schema()"
 RESOLVED = "c.oid = to_regclass(:quoted)"
 IN_SCHEMA = "c.relname = :name AND n.nspname = :schema"
+ALL = "c.oid IN (SELECT to_regclass(each) FROM json_array_elements_text(CAST(:quoted AS json)) each)"
 
 KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
 CONSTRAINTS = {"f": "foreign key", "c": "check", "u": "unique", "p": "primary key", "x": "exclude", "n": "not null"}
@@ -270,7 +271,8 @@ FUNCTIONS = frozenset(
     pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef pg_get_triggerdef
     pg_get_userbyid pg_get_viewdef pg_has_role pg_index_column_has_property pg_is_in_recovery pg_partition_tree
     pg_relation_filenode pg_relation_size pg_table_is_visible pg_total_relation_size pg_try_advisory_lock
-    pg_type_is_visible quote_ident quote_literal quote_nullable regexp_replace replace right row_number
+    json_array_elements_text pg_type_is_visible quote_ident quote_literal quote_nullable regexp_replace replace right
+    row_number
     row_security_active set_config setval split_part starts_with string_agg strpos sum to_char to_jsonb to_regclass
     to_regprocedure to_regtype unnest upper""",
     )
