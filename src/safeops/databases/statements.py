@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
@@ -36,7 +36,10 @@ class Kind(Enum):
 
 def kind_of(sql: str) -> Kind:
     """Return what a statement does; several at once write unless all of them do the same."""
-    kinds = kinds_in(sql)
+    return common_kind(kinds_in(sql))
+
+
+def common_kind(kinds: Set[Kind]) -> Kind:
     return next(iter(kinds)) if len(kinds) == 1 else Kind.WRITES
 
 

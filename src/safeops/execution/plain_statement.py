@@ -17,7 +17,7 @@ from safeops.databases import database_on, sqltext
 from safeops.databases.base import Database
 from safeops.databases.server import Holder
 from safeops.databases.server_errors import message_of
-from safeops.databases.statements import OPAQUE, Kind, kind_of, kinds_in, words_of
+from safeops.databases.statements import OPAQUE, Kind, common_kind, kinds_in, words_of
 from safeops.databases.steps import Step
 from safeops.databases.waiting import Waiting
 from safeops.errors import LockNotAcquired, UnsupportedOnDatabase
@@ -269,7 +269,8 @@ class PlainStatement:
 def _read(sql: str) -> tuple[tuple[str, ...], Kind, frozenset[Kind]]:
     """Return the words of a statement, what it does, and what its parts do; of a long text only its head is read."""
     if len(sql) <= LONG_TEXT:
-        return words_of(sql), kind_of(sql), frozenset(kinds_in(sql))
+        kinds = frozenset(kinds_in(sql))
+        return words_of(sql), common_kind(kinds), kinds
     ends = {Kind.TRANSACTION} if _ENDING.search(sql) else set()
     return words_of(sql[:LONGEST]), Kind.WRITES, frozenset({Kind.WRITES, *ends})
 

@@ -151,6 +151,8 @@ class SQLite(Session):
 
     def wanted_beside(self, existing: Constraint, constraint: sa.Constraint) -> Constraint:
         meant = self._spelled(constraint, {})
+        if meant.referent is None:
+            return meant
         is_same = meant.remote and [*map(folded, meant.remote)] == [*map(folded, existing.remote)]
         return replace(meant, remote=existing.remote) if is_same else self.wanted_constraint(constraint)
 

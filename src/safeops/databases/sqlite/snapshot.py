@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from safeops.databases.definitions import Index
@@ -18,43 +19,51 @@ class Snapshot(SQLite):
         super().__init__(database.dialect, lambda: database.connection)
         self._bounded = True
         self._listed = super()._schemas()
-        self._definitions: dict[str, list[tuple[str, str, str, str]]] = {}
-        self._infos: dict[str, dict[str, list[Any]]] = {}
+        self._files: dict[str, _File] = {}
 
     def _schemas(self) -> list[str]:
         return self._listed
 
     def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str] | None:
-        wanted, schema = folded(name.name), name.schema and folded(name.schema)
-        entries = (
-            (each, kind, stored, sql)
-            for each in self._listed
-            if schema in (None, folded(each))
-            for kind, stored, _, sql in self._in(each)
-            if kind in ("table", "view") and folded(stored) == wanted
-        )
-        return next(entries, None)
+        schemas = [schema for schema in self._listed if name.schema is None or folded(schema) == folded(name.schema)]
+        entries = ((schema, self._file(schema).tables.get(folded(name.name))) for schema in schemas)
+        return next(((schema, *entry) for schema, entry in entries if entry), None)
 
     def _names(self, schema: str, kind: str) -> list[str]:
-        return [name for each, name, _, _ in self._in(schema) if each == kind]
+        return [name for each, name, _ in self._file(schema).tables.values() if each == kind]
 
     def _indexes(self, schema: str, table: str, spelled: Callable[[str], str]) -> Iterator[tuple[str, Index]]:
-        for kind, name, of, sql in self._in(schema):
-            if kind == "index" and sql and folded(of) == folded(table):
-                yield name, catalogue.index_of(sql, name, table, spelled)
+        for name, sql in self._file(schema).indexes.get(folded(table), ()):
+            yield name, catalogue.index_of(sql, name, table, spelled)
 
     def infos(self, table: Name) -> Sequence[Any]:
-        schema = table.schema or "main"
-        if schema not in self._infos:
-            found = self._infos[schema] = {}
-            sql = f"""SELECT m.name, x.* FROM {self.master(schema)} m, pragma_table_xinfo(m.name, {literal(schema)}) x
-                WHERE m.type = 'table'"""
-            for name, *info in self.read(sql):
-                found.setdefault(name, []).append(info)
-        return self._infos[schema].get(table.name) or super().infos(table)
+        return self._file(table.schema or "main").infos.get(table.name) or super().infos(table)
 
-    def _in(self, schema: str) -> list[tuple[str, str, str, str]]:
-        if schema not in self._definitions:
-            rows = self.read(f"SELECT type, name, tbl_name, sql FROM {self.master(schema)} ORDER BY name")
-            self._definitions[schema] = [(kind, name, table, sql or "") for kind, name, table, sql in rows]
-        return self._definitions[schema]
+    def _file(self, schema: str) -> _File:
+        if schema not in self._files:
+            self._files[schema] = self._read_file(schema)
+        return self._files[schema]
+
+    def _read_file(self, schema: str) -> _File:
+        file = _File()
+        for kind, name, table, sql in self.read(
+            f"SELECT type, name, tbl_name, sql FROM {self.master(schema)} ORDER BY name"
+        ):
+            if kind in ("table", "view"):
+                file.tables[folded(name)] = kind, name, sql or ""
+            elif kind == "index" and sql is not None:
+                file.indexes.setdefault(folded(table), []).append((name, sql))
+        infos = f"""SELECT m.name, x.* FROM {self.master(schema)} m, pragma_table_xinfo(m.name, {literal(schema)}) x
+            WHERE m.type = 'table'"""
+        for name, *info in self.read(infos):
+            file.infos.setdefault(name, []).append(info)
+        return file
+
+
+@dataclass
+class _File:
+    """The definitions in one file; the keys are names without their case, of the infos names as they are."""
+
+    tables: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    indexes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    infos: dict[str, list[Any]] = field(default_factory=dict)

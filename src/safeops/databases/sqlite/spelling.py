@@ -48,7 +48,7 @@ class Token:
 
 def folded(name: str) -> str:
     """Return a name as SQLite compares it: it ignores the case of A to Z alone."""
-    return re.sub("[A-Z]+", lambda match: match.group().lower(), name)
+    return name.lower() if name.isascii() else re.sub("[A-Z]+", lambda match: match.group().lower(), name)
 
 
 def quoted(name: str) -> str:
