@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tests.servers import Database
 
-MODULES = ("backfill", "recipes")
+MODULES = ("backfill", "recipes", "autogenerate")
 """The modules with parts, in the order in which they are measured."""
 
 

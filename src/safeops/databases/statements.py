@@ -103,6 +103,9 @@ def _tokens(sql: str) -> Iterator[tuple[str, str]]:
 
 def _parts(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Split several statements; the body of a function or a block is split as well."""
+    if words and ";" not in words:
+        yield words
+        return
     part: list[str] = []
     for word in (*words, ";"):
         if word != ";":

@@ -72,8 +72,9 @@ def sender() -> Sender | None:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
-    return name == "safeops" or name.startswith("safeops.")
+    # Asked of each frame of each statement.
+    name = frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.startswith("safeops") and name[7:8] in ("", ".")
 
 
 def _is_library(frame: FrameType) -> bool:
