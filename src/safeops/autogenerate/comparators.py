@@ -217,7 +217,7 @@ def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOp
 
     def differ(existing: Any, model: Any, wanted_text: str | None, existing_text: str | None) -> bool:
         if wanted_text == existing_text:
-            # Alembic asks the server about nothing else.
+            # Alembic decides that without the server.
             return bool(compare(existing, model, wanted_text, existing_text))
         question = (type(existing.type), *_default_of(model), wanted_text, existing_text)
         if question not in answers:
@@ -228,7 +228,7 @@ def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOp
 
 
 def _default_of(column: sa.Column[Any]) -> tuple[Any, ...]:
-    """Return what Alembic compares of the default of a column: equal for two of which the server says the same."""
+    """Return what Alembic compares of the default of a column: equal for two if the server compares them in the same way."""
     default: Any = getattr(column.server_default, "arg", None)
     # Two expressions of one text may have parameters of different types.
     is_text = default is None or isinstance(default, (str, sa.TextClause))

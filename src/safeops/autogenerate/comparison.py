@@ -28,6 +28,7 @@ from safeops.autogenerate.operations import Differs
 from safeops.autogenerate.rendering import escaped
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
+from safeops.databases.reflection import Reflection
 from safeops.execution.inspect import settle_name
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
@@ -120,7 +121,7 @@ class _TableComparison:
                 exclusion = CreateExcludeConstraintOp.from_constraint(constraint)
                 yield exclusion, self._drop(str(constraint.name), exclusion)
             return
-        wanted = self.live.database.wanted_beside(current, constraint)
+        wanted = Reflection.of(self.live.database).wanted_constraint(current, constraint)
         wanted = replace(wanted, referent=wanted.referent and current.referent)
         if wanted.kind != current.kind:
             return

@@ -22,6 +22,7 @@ from safeops.autogenerate.rendering import escaped
 from safeops.databases import database_for
 from safeops.databases.connections import side_connection
 from safeops.databases.definitions import Column, Table
+from safeops.databases.reflection import Reflection
 from safeops.errors import DependentObjects, SafeOpsError
 from safeops.execution.inspect import find, look_into
 from safeops.execution.migration import Migration, current_settings
@@ -94,7 +95,7 @@ class LiveDatabase:
         """Read several tables at once; those that another session keeps locked are inspected one by one, when needed."""
         unknown = list(dict.fromkeys(name for name in names if name not in self.tables))
         try:
-            self.tables |= self.database.tables(unknown) if self.database and unknown else {}
+            self.tables |= Reflection.of(self.database).tables(unknown) if self.database and unknown else {}
         except DBAPIError as error:
             log.debug("could not read the tables at once: %s", error)
 

@@ -256,10 +256,6 @@ class Database(ABC):
             to_create: See ``name``.
         """
 
-    def tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
-        """Return each of the tables as ``table`` does, with as few queries as the server needs for all of them."""
-        return {name: self.table(name) for name in names}
-
     @abstractmethod
     def table_names(self, schema: str | None) -> list[str]:
         """Return the names of the tables, for the nearest ones to a misspelt name."""
@@ -297,10 +293,6 @@ class Database(ABC):
     @abstractmethod
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         """Return a constraint as the server would spell it."""
-
-    def wanted_beside(self, existing: Constraint, constraint: sa.Constraint) -> Constraint:
-        """Return a constraint as the server would spell it, without a query if the existing one of its name shows how."""
-        return self.wanted_constraint(constraint)
 
     def equal_keys(self, table: sa.Table) -> list[list[sa.Constraint]]:
         """Return the constraints of a new table in groups: of several in one group the server makes a single one.

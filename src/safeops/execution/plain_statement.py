@@ -90,7 +90,7 @@ _numbers = itertools.count(1)
 
 
 def database_of(session: PlainSession, connection: Connection) -> Database:
-    """Return the database that a session reaches; each of its statements asks."""
+    """Return the database that a session reaches, which each of its statements needs."""
     known, dialect = session.database, connection.dialect
     # env.py may choose another schema at any time.
     if (

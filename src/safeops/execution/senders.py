@@ -72,7 +72,7 @@ def sender() -> Sender | None:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    # Asked of each frame of each statement.
+    # It is called for each frame of each statement.
     name = frame.f_globals.get("__name__")
     return isinstance(name, str) and name.startswith("safeops") and name[7:8] in ("", ".")
 

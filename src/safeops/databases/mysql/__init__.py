@@ -49,28 +49,14 @@ class MySQL(Session):
     # Looking ----------------------------------------------------------------------------------------------------
 
     def table(self, name: Name, *, to_create: bool = False) -> Table | None:
-        with self.bounded():
-            shown = self._shown(name)
-        return None if shown is None else self._table(shown, Name(name.name, name.schema or self.current_schema))
-
-    def tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
-        with self.bounded():
-            shown = {name: self._shown(name) for name in names}
-        schema = self.current_schema
-        found = {name: sql for name, sql in shown.items() if sql is not None}
-        tables = {name: self._table(sql, Name(name.name, name.schema or schema)) for name, sql in found.items()}
-        return {name: tables.get(name) for name in names}
-
-    def _shown(self, name: Name) -> str | None:
         try:
-            return str(self.read(f"SHOW CREATE TABLE {self.quoted_table(name)}")[0][1])
+            shown = self.bounded_read(f"SHOW CREATE TABLE {self.quoted_table(name)}")
         except DBAPIError as error:
             if number_of(error) in UNKNOWN_TABLE:
                 return None
             raise
-
-    def _table(self, sql: str, resolved: Name) -> Table:
-        return table_of(self._with_true_defaults(sql, resolved), resolved)
+        resolved = Name(name.name, name.schema or self.current_schema)
+        return table_of(self._with_true_defaults(shown[0][1], resolved), resolved)
 
     def _with_true_defaults(self, sql: str, name: Name) -> str:
         """Restore what the server shows as question marks: emoji in defaults, which a MODIFY would lose."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -73,20 +72,6 @@ class PostgreSQL(Session):
             if raw is None or not catalogue.is_torn(raw):
                 break
         return catalogue.table_of(raw) if raw else None
-
-    def tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
-        # Two names of one kind are two tables, so that the answers tell themselves apart.
-        plain, qualified = ([name for name in names if bool(name.schema) is given] for given in (False, True))
-        return {name: table for part in (plain, qualified) if part for name, table in self._tables(part).items()}
-
-    def _tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
-        bound, quoted = f"{int(self.lock_wait * 1000)}ms", json.dumps([self.quoted_table(name) for name in names])
-        rows = self.read(catalogue.TABLE + catalogue.ALL, bound=bound, quoted=quoted)
-        if any(catalogue.is_torn(raw) for (raw,) in rows):
-            return super().tables(names)
-        tables = [catalogue.table_of(raw) for (raw,) in rows]
-        found = {Name(table.name.name, names[0].schema and table.name.schema): table for table in tables}
-        return {name: found.get(name) for name in names}
 
     def table_names(self, schema: str | None) -> list[str]:
         sql = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

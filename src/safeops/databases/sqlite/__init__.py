@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +65,6 @@ class SQLite(Session):
             constraints=catalogue.constraints_of(parsed, own, self._referents(schema, parsed.clauses)),
             sql=sql,
         )
-
-    def tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
-        from safeops.databases.sqlite.snapshot import Snapshot
-
-        with self.waiting(self.lock_wait):
-            snapshot = Snapshot(self)
-            return {name: snapshot.table(name) for name in names}
 
     def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str] | None:
         """Return schema, kind, name and definition of a table or view, in SQLite's own order of looking."""
@@ -147,24 +140,13 @@ class SQLite(Session):
         return catalogue.index_of(self.rendered(CreateIndex(index)), str(index.name), table.name, spelled)
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
-        return self._spelled(constraint, {} if self.offline else None)
-
-    def wanted_beside(self, existing: Constraint, constraint: sa.Constraint) -> Constraint:
-        meant = self._spelled(constraint, {})
-        if meant.referent is None:
-            return meant
-        is_same = meant.remote and [*map(folded, meant.remote)] == [*map(folded, existing.remote)]
-        return replace(meant, remote=existing.remote) if is_same else self.wanted_constraint(constraint)
-
-    def _spelled(self, constraint: sa.Constraint, referents: Mapping[str, Sequence[Any]] | None) -> Constraint:
-        """Read what SQLAlchemy writes; without the columns of the tables that it refers to, they are looked up."""
         spec = self.ddl.constraint_spec(constraint)
         clause = catalogue.constraint(spec)
         is_key = isinstance(constraint, sa.ForeignKeyConstraint)
         schema = constraint.elements[0].column.table.schema if is_key else None  # type: ignore[attr-defined]
         table = Name("", None if schema == "main" else schema)
-        known = self._referents(schema or "main", [clause]) if referents is None else referents
-        return catalogue.constraint_of(clause, spec, table, str(constraint.name), known)
+        referents = {} if self.offline else self._referents(schema or "main", [clause])
+        return catalogue.constraint_of(clause, spec, table, str(constraint.name), referents)
 
     def index_options(self, index: Index) -> dict[str, Any]:
         return {"sqlite_where": index.where} if index.where else {}
