@@ -1,5 +1,6 @@
 """backfill by a Python function: what it gets, what it may return, and what happens if it fails."""
 
+import dataclasses
 import datetime
 import decimal
 import ipaddress
@@ -144,6 +145,12 @@ TYPES = {
         "enum('sad','it''s')": ["sad", "it's"],
         "varchar(20) CHARACTER SET latin1": ["ñ ß"],
         "bit(8)": [5],
+        "bit(64)": [2**64 - 1, 1],
+        "bigint unsigned": [2**64 - 1, 0],
+        "mediumtext": ["x" * 70_000, "ñ" * 20_000, "a\x00'\\"],
+        "timestamp(6) NULL": [MOMENT],
+        "year": [2024],
+        "set('a','b')": [{"a", "b"}, set()],
     },
     "sqlite": {
         **SHARED,
@@ -222,6 +229,39 @@ def test_not_a_number(database):
 
     fill(database, nan)
     assert database.query("SELECT v::text, w::text FROM people") == [("NaN", "NaN")]
+
+
+KEYS = {
+    "text": ("id varchar(40) COLLATE utf8mb4_bin", "id", ["'a'", "'A'", "'it''s'", "'\\\\'", "'ñ'", "''"]),
+    "a collation": ("id varchar(40) COLLATE utf8mb4_unicode_ci", "id", ["'a'", "'B '", "'ñ'", "'it''s'"]),
+    "latin1": ("id varchar(40) CHARACTER SET latin1", "id", ["'a'", "'ñ'", "'ß'"]),
+    "binary": ("id varbinary(9)", "id", ["'a'", "'\\\\'", "X'00FF'"]),
+    "several": ("id varchar(9), part decimal(9,3)", "id, part", ["'a', 1.5", "'a', 2.125", "'b', 1"]),
+    "a time": ("id datetime(6)", "id", ["'2024-02-29 13:14:15.123456'", "'2024-02-29 13:14:15.123457'"]),
+    "unsigned": ("id bigint unsigned", "id", ["18446744073709551615", "18446744073709551614", "1"]),
+}
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
+@pytest.mark.parametrize("what", KEYS)
+def test_each_row_gets_its_own_value_by_any_key(database, what, charset):
+    """The connection's character set decides nothing, and a trigger sees each row once."""
+    columns, key, keys = KEYS[what]
+    database.execute(
+        f"CREATE TABLE people ({columns}, n integer, v varchar(200), seen integer, PRIMARY KEY ({key}))",
+        *(f"INSERT INTO people VALUES ({one}, {n}, NULL, 0)" for n, one in enumerate(keys)),
+        "CREATE TRIGGER noted BEFORE UPDATE ON people FOR EACH ROW SET NEW.seen = OLD.seen + 1",
+    )
+
+    @reads("n", writes=("v",))
+    def named(rows):
+        return [{"v": f"{row['n']} 😀 ñ"} for row in rows]
+
+    connected = dataclasses.replace(database, url=database.url.update_query_dict({"charset": charset}))
+    migrate(connected, lambda: backfill("people", named, batch_size=2))
+    wanted = [(n, f"{n} 😀 ñ", 1) for n in range(len(keys))]
+    assert database.query("SELECT n, v, seen FROM people ORDER BY n") == wanted
 
 
 @pytest.mark.only("mysql")

@@ -1,10 +1,12 @@
 """backfill scans along any key, each row once, by ranges of its index, while the application writes."""
 
+import contextlib
 import itertools
 import re
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from tests.projects import log_lines, migrate, statements_of
 from tests.servers import numbers
 from tests.whole import one_in
 
-from safeops import BackfillIncomplete, UnsafeOperation, backfill, reads
+from safeops import BackfillIncomplete, UnsafeOperation, ViolatingRows, backfill, reads
 
 ONCE = {"n": sa.column("n") + 1}
 
@@ -610,3 +612,30 @@ def assert_few_are_read(database, statement, message):
         counters = driven.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%'").all()
     read = sum(int(value) for name, value in counters if name != "Handler_read_rnd_deleted")
     assert 0 < read <= 5 * BATCH + 5, f"{read} rows: {message}"
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("fails", [False, True], ids=["finished", "failed"])
+def test_the_session_is_set_once_for_all_batches_and_restored(database, fails):
+    database.execute(
+        "CREATE TABLE t (id integer PRIMARY KEY, v varchar(9))",
+        *(f"INSERT INTO t VALUES ({i}, NULL)" for i in range(30)),
+    )
+    value = sa.text(f"IF(id = 25, REPEAT('x', {20 if fails else 9}), 'x')")
+    variables = "SELECT @@SESSION.lock_wait_timeout, @@SESSION.innodb_lock_wait_timeout, @@SESSION.sql_mode"
+    seen = []
+
+    def filled():
+        connection = op.get_bind()
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 37, lock_wait_timeout = 41")
+        seen.append(connection.exec_driver_sql(variables).one())
+        with contextlib.suppress(ViolatingRows):
+            backfill("t", {"v": value}, batch_size=3)
+        seen.append(op.get_bind().exec_driver_sql(variables).one())
+
+    with statements_of(database) as sent:
+        migrate(database, filled)
+    assert seen[0] == seen[1]
+    assert seen[0][:2] == (41, 37)
+    batches = [place for place, one in enumerate(sent) if one == "START TRANSACTION"]
+    assert not [one for one in sent[batches[1] : batches[7]] if one.startswith("SET ") or "@@SESSION" in one]

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from safeops.backfilling.batch import Limits
 from safeops.backfilling.interruption import heartbeat, stopping_on_signals
 from safeops.backfilling.parallel import Connect, EngineSource, RangeTask, cut, run_tasks
-from safeops.backfilling.port import Batches
+from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import RangeWalker, forgotten, note_lost_claim, stopped
 from safeops.backfilling.spec import BackfillSpec
@@ -211,14 +211,17 @@ class BackfillRun:
     def _add_ranges(self, sweep: int) -> None:
         """Add ranges from the current first key of the table to its last."""
         database, spec = self.database, self.spec
-        first = Batches.of(database).edge(spec.table, spec.key, spec.index)
-        last = Batches.of(database).edge(spec.table, spec.key, spec.index, last=True)
+        first = self.walker.with_lock_retry(self._edge)
+        last = self.walker.with_lock_retry(partial(self._edge, last=True))
         if first is None or last is None:
             return
-        cuts = cut(database, spec, self.executor, first, None, last)
+        cuts = self.walker.with_lock_retry(partial(cut, database, spec, self.executor, first, None, last))
         number = len(self._ranges()) + 1
         begin = partial(self.state.begin_sweep, spec.name, self.token, sweep, cuts, first, number)
         self.walker.with_lock_retry(begin)
+
+    def _edge(self, *, last: bool = False) -> Bound | None:
+        return Batches.of(self.database).edge(self.spec.table, self.spec.key, self.spec.index, last=last)
 
     def _walk_ranges(self) -> None:
         unfinished = self._unfinished_ranges()
@@ -261,7 +264,9 @@ class BackfillRun:
         part = self.walker.part(number)
         if part is None or part.upto is None:
             raise ClaimLost
-        cuts = cut(self.database, self.spec, self.executor, part.first, part.after, part.upto)
+        cuts = self.walker.with_lock_retry(
+            partial(cut, self.database, self.spec, self.executor, part.first, part.after, part.upto)
+        )
         self.walker.with_lock_retry(partial(self.state.split, part, self.token, cuts, len(self._ranges()) + 1))
 
     def _tick(self) -> None:
