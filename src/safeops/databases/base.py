@@ -89,9 +89,12 @@ class Database(ABC):
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Run a query. With parameters, ``sql`` must have no other colons."""
+        return self._read_on(self.connection, sql, **parameters)
+
+    def _read_on(self, connection: Connection, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         if parameters:
-            return list(self.connection.execute(sa.text(sql), parameters).all())
-        result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+            return list(connection.execute(sa.text(sql), parameters).all())
+        result = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
         return list(result.all())
 
     def run(self, sql: str) -> int:
@@ -132,6 +135,10 @@ class Database(ABC):
 
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         """Bound the waiting of one step on this session, and restore what was set before on every path."""
+        return nullcontext()
+
+    def sharing_bounds(self) -> AbstractContextManager[None]:
+        """Let the steps of the block share what bounds them; what env.py has set is restored at its end at the latest."""
         return nullcontext()
 
     def session_bound(self, seconds: float) -> tuple[str, str] | None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from safeops.databases import Database
 
 
+_found: dict[tuple[str, str, str], type[Any] | None] = {}
+"""The implementations by place, family and product: each helper has a database of its own, which needs them again."""
+
+
 class Port(ABC):
     """One ability of databases; ``of`` gives the implementation of a database's family.
 
@@ -92,10 +96,13 @@ class Port(ABC):
 
     @classmethod
     def _implementation(cls, database: Any) -> type[Self] | None:
-        module, _, name = cls.place.format(family=database.family).partition(":")
-        found = import_module(module) if _exists(module) else None
-        # A product that differs within its family has its own class.
-        return getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
+        known = (cls.place, database.family, database.product)
+        if known not in _found:
+            module, _, name = cls.place.format(family=database.family).partition(":")
+            found = import_module(module) if _exists(module) else None
+            # A product that differs within its family has its own class.
+            _found[known] = getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
+        return _found[known]
 
 
 SUPPORTED = "PostgreSQL, MariaDB, MySQL or SQLite"

@@ -307,9 +307,11 @@ SessionSettings: TypeAlias = tuple[tuple[str, str], ...]
 class Watch:
     """What a second connection saw of a step: who blocked it last, and whether it was cancelled for that.
 
-    ``attached`` is True if there is such a connection; the step then need not bound its own waiting.
+    ``attached`` is True if there is such a connection; the step then need not bound its own waiting. ``needless`` is True if
+    a lock timeout may bound it: it ends in no time, so hardly any work is lost.
     """
 
     blocked_by: list[Holder] = field(default_factory=list)
     cancelled: bool = False
     attached: bool = False
+    needless: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import Field, dataclass, field, fields
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -138,7 +138,7 @@ class HelperCall(Migration):
         enum = Name(self.given.get("enum_name"), self.given.get("schema"))  # type: ignore[arg-type]
         return self.declaration.about.format(table=self.name, type=enum, **self.given)
 
-    @property
+    @cached_property
     def right(self) -> str:
         """The call as it should be, for messages."""
         return written_call(self.declaration, self.given)

@@ -258,9 +258,10 @@ def bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -
     with ExitStack() as stack:
         watch = stack.enter_context(database.watched(step, budget)) if watched else Watch()
         if step.waits_inside and not watch.attached:
-            log.info(
-                "no second connection to watch from, so each wait for a lock ends after %g s: %s", budget, step.does
-            )
+            if not watch.needless:
+                log.info(
+                    "no second connection to watch from, so each wait for a lock ends after %g s: %s", budget, step.does
+                )
             step, lock = replace(step, waits_inside=False, scans=True), budget
         stack.enter_context(database.timeouts(lock, settings.statement_timeout, step))
         yield watch

@@ -138,7 +138,7 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
             return
         database.enter_autocommit()
         try:
-            with _telling(migration, helper):
+            with _telling(migration, helper), database.sharing_bounds():
                 yield migration
         finally:
             database.leave_autocommit()

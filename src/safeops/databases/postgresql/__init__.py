@@ -15,6 +15,7 @@ from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.bounds import in_transaction
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexes import with_included
@@ -67,8 +68,10 @@ class PostgreSQL(Session):
             where, parameters = catalogue.IN_SCHEMA, {"name": name.name, "schema": name.schema}
         elif to_create:
             where, parameters = catalogue.VISIBLE, {"name": name.name}
+        query = catalogue.table_query(where, self.version)
         for _ in range(INSPECTIONS):
-            raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
+            rows = self.look(query, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
+            raw = rows[0][0] if rows else None
             if raw is None or not catalogue.is_torn(raw):
                 break
         return catalogue.table_of(raw) if raw else None
@@ -84,7 +87,7 @@ class PostgreSQL(Session):
             JOIN pg_namespace n ON n.oid = r.relnamespace LEFT JOIN pg_index i ON i.indexrelid = r.oid
             LEFT JOIN pg_class t ON t.oid = i.indrelid
             WHERE r.relname = :index AND n.nspname = :schema AND coalesce(i.indrelid, 0) <> :id"""
-        rows = self.read(sql, index=index, schema=table.name.schema, id=table.id)
+        rows = self.look(sql, index=index, schema=table.name.schema, id=table.id)
         return Name(rows[0][1], rows[0][0]) if rows else None
 
     def has_schema(self, schema: str) -> bool:
@@ -219,6 +222,11 @@ class PostgreSQL(Session):
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """Run the block in its own transaction, and roll it back."""
+        with in_transaction(self), self._rolled_back():
+            yield
+
+    @contextmanager
+    def _rolled_back(self) -> Iterator[None]:
         try:
             # Also on a read-only session: only an empty temporary copy is written, and rolled back.
             self.run("BEGIN READ WRITE")

@@ -17,54 +17,61 @@ from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.naming import Name
 
-# A foreign key to a partitioned table has another row for each partition: those are the server's own.
+# A foreign key to a partitioned table has another row for each partition: those are the server's own. Each helper runs this
+# query, so it joins nothing that a lookup of one row by its key finds, and leaves to the client what that can combine.
 TABLE = """
 SELECT json_build_object(
   'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
   'bytes', c.relpages::bigint * current_setting('block_size')::bigint,
-  'comment', obj_description(c.oid, 'pg_class'),
+  'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = c.oid AND m.classoid = 'pg_class'::regclass
+    AND m.objsubid = 0),
   'columns', (
     SELECT json_agg(json_build_object(
-      'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
-      'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated, 'identity', a.attidentity,
-      'collation', CASE WHEN a.attcollation <> t.typcollation
+      'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
+      'default', CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+        WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
+      'generated', a.attgenerated, 'identity', a.attidentity,
+      'collation', CASE WHEN a.attcollation <> (SELECT t.typcollation FROM pg_type t WHERE t.oid = a.atttypid)
         THEN (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) END,
-      'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+      'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = c.oid
+        AND m.classoid = 'pg_class'::regclass AND m.objsubid = a.attnum)) ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'constraints', (
     SELECT json_agg(json_build_object(
       'id', k.oid::bigint, 'name', k.conname, 'type', k.contype, 'valid', k.convalidated,
       'definition', pg_get_constraintdef(k.oid),
-      'expression', pg_get_expr(k.conbin, k.conrelid),
-      'columns', (SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.conkey) WITH ORDINALITY x (number, place)
-        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.number),
-      'remote', (SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.confkey) WITH ORDINALITY x (number, place)
-        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.number),
-      'referent_name', f.relname,
-      'referent_schema', (SELECT s.nspname FROM pg_namespace s WHERE s.oid = f.relnamespace),
+      'expression', pg_get_expr(k.conbin, k.conrelid), 'columns', k.conkey, 'index', k.conindid::bigint,
+      'remote', CASE WHEN k.contype = 'f' THEN (
+        SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.confkey) WITH ORDINALITY x (number, place)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.number) END,
+      'referent', CASE WHEN k.contype = 'f' THEN (SELECT json_build_array(f.relname, s.nspname)
+        FROM pg_class f JOIN pg_namespace s ON s.oid = f.relnamespace WHERE f.oid = k.confrelid) END,
       'onupdate', k.confupdtype, 'ondelete', k.confdeltype, 'match', k.confmatchtype,
-      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0,
-      -- Columns that the catalogue has from PostgreSQL 18 on.
-      'enforced', coalesce(to_jsonb(k) ->> 'conenforced', 'true'), 'periods', to_jsonb(k) ->> 'conperiod'))
-    FROM pg_constraint k LEFT JOIN pg_class f ON f.oid = k.confrelid
-    WHERE k.conrelid = c.oid AND NOT (k.contype = 'f' AND EXISTS (
-      SELECT 1 FROM pg_constraint o WHERE o.oid = k.conparentid AND o.conrelid = k.conrelid))),
+      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0{since_18}))
+    FROM pg_constraint k WHERE k.conrelid = c.oid AND (k.contype <> 'f' OR k.conparentid = 0
+      OR coalesce((SELECT o.conrelid FROM pg_constraint o WHERE o.oid = k.conparentid), 0) <> k.conrelid)),
   'indexes', (
     SELECT json_agg(json_build_object(
-      'name', r.relname, 'comment', obj_description(r.oid, 'pg_class'),
-      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid), 'inherited', r.relispartition,
-      'of_constraint', EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = r.oid AND k.contype IN ('p','u','x')
-        AND k.conrelid = c.oid)))
+      'id', r.oid::bigint, 'name', r.relname,
+      'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = r.oid
+        AND m.classoid = 'pg_class'::regclass AND m.objsubid = 0),
+      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid), 'inherited', r.relispartition))
     FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
-  'partitions', (
+  'partitions', CASE WHEN c.relkind = 'p' THEN (
     SELECT json_agg(json_build_array(s.nspname, p.relname) ORDER BY s.nspname, p.relname)
     FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace
-    WHERE h.inhparent = c.oid AND c.relkind = 'p')
+    WHERE h.inhparent = c.oid) END
 )::text
 FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
+SINCE_18 = ", 'enforced', k.conenforced, 'periods', k.conperiod"
+
+
+@lru_cache
+def table_query(where: str, version: tuple[int, ...]) -> str:
+    """Return the query for a table, the same text each time."""
+    return TABLE.replace("{since_18}", SINCE_18 if version >= (18,) else "") + where
+
 
 VISIBLE = "c.relname = :name AND n.nspname = current_schema()"
 RESOLVED = "c.oid = to_regclass(:quoted)"
@@ -94,11 +101,14 @@ def is_torn(raw: str) -> bool:
     return '"definition" : null' in raw
 
 
+@lru_cache(maxsize=128)
 def table_of(raw: str) -> Table:
     """Read the one row of the ``TABLE`` query."""
     found: dict[str, Any] = json.loads(raw)
     texts = {column["name"] for column in found["columns"] or () if column["type"].startswith("character varying")}
-    constraints = [_constraint(constraint, texts) for constraint in found["constraints"] or ()]
+    numbered = {column["number"]: column["name"] for column in found["columns"] or ()}
+    constraints = [_constraint(constraint, texts, numbered) for constraint in found["constraints"] or ()]
+    backed = {key["index"] for key in found["constraints"] or () if key["type"] in ("p", "u", "x")}
     # From PostgreSQL 18 on a NOT NULL may be unvalidated: the column may then have NULLs.
     unproven = {key.columns[0] for key in constraints if key.kind == "not null" and not key.valid}
     return Table(
@@ -110,7 +120,10 @@ def table_of(raw: str) -> Table:
         comment=found["comment"],
         columns={column["name"]: _column(column, unproven, texts) for column in found["columns"] or ()},
         constraints={constraint.name: constraint for constraint in constraints},
-        indexes={index["name"]: _index(index, found["name"], texts) for index in found["indexes"] or ()},
+        indexes={
+            index["name"]: _index(index, found["name"], texts, index["id"] in backed)
+            for index in found["indexes"] or ()
+        },
         partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
     )
 
@@ -145,7 +158,7 @@ def _column(raw: Mapping[str, Any], unproven: set[str], texts: set[str]) -> Colu
     )
 
 
-def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
+def _constraint(raw: Mapping[str, Any], texts: set[str], numbered: Mapping[int, str]) -> Constraint:
     kind = CONSTRAINTS.get(raw["type"], raw["type"])
     foreign = kind == "foreign key"
     included = re.search(r"\) INCLUDE \((.*?)\)", raw["definition"]) if kind in ("unique", "primary key") else None
@@ -153,9 +166,11 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
         id=raw["id"],
         name=raw["name"],
         kind=kind,
-        columns=() if kind == "check" else tuple(raw["columns"] or ()),
+        columns=()
+        if kind == "check"
+        else tuple(numbered[number] for number in raw["columns"] or () if number in numbered),
         expression=_uncast(raw["expression"] if kind == "check" else _excluded(kind, raw["definition"]), texts),
-        referent=Name(raw["referent_name"], raw["referent_schema"]) if foreign else None,
+        referent=Name(*raw["referent"]) if foreign else None,
         remote=tuple(raw["remote"] or ()),
         onupdate=ACTIONS[raw["onupdate"]] if foreign else None,
         ondelete=_ondelete(raw) if foreign else None,
@@ -164,8 +179,8 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
         initially="DEFERRED" if raw["deferred"] else None,
         include=tuple(_split(included.group(1))) if included else (),
         nulls_not_distinct="NULLS NOT DISTINCT" in raw["definition"],
-        periods=raw["periods"] == "true",
-        enforced=raw["enforced"] == "true",
+        periods=raw.get("periods", False),
+        enforced=raw.get("enforced", True),
         valid=raw["valid"],
         inherited=raw["inherited"],
         definition=raw["definition"],
@@ -183,18 +198,19 @@ def _excluded(kind: str, definition: str) -> str | None:
     return definition.removeprefix("EXCLUDE ") if kind == "exclude" else None
 
 
-def _index(raw: Mapping[str, Any], table: str, texts: set[str]) -> Index:
+def _index(raw: Mapping[str, Any], table: str, texts: set[str], of_constraint: bool) -> Index:
     read = index_of(_uncast(raw["definition"], texts) or "", name=raw["name"], table=table)
     return replace(
         read,
         definition=raw["definition"],
         valid=raw["valid"],
         inherited=raw["inherited"],
-        of_constraint=raw["of_constraint"],
+        of_constraint=of_constraint,
         comment=raw["comment"],
     )
 
 
+@lru_cache(maxsize=1024)
 def index_of(definition: str, *, name: str, table: str) -> Index:
     """Take a CREATE INDEX apart, as the server or SQLAlchemy wrote it."""
     clauses = _clauses(definition)
@@ -270,7 +286,7 @@ FUNCTIONS = frozenset(
     pg_cancel_backend pg_database_size pg_describe_object pg_get_constraintdef pg_get_expr pg_get_indexdef
     pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef pg_get_triggerdef
     pg_get_userbyid pg_get_viewdef pg_has_role pg_index_column_has_property pg_is_in_recovery pg_partition_tree
-    pg_relation_filenode pg_relation_size pg_table_is_visible pg_total_relation_size pg_try_advisory_lock
+    pg_relation_filenode pg_relation_size pg_table_is_visible pg_table_size pg_total_relation_size pg_try_advisory_lock
     json_array_elements_text pg_type_is_visible quote_ident quote_literal quote_nullable regexp_replace replace right
     row_number
     row_security_active set_config setval split_part starts_with string_agg strpos sum to_char to_jsonb to_regclass

@@ -18,6 +18,7 @@ from safeops._sqlalchemy import is_autocommit
 from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.connections import CONNECTING, watching
+from safeops.databases.postgresql.bounds import SEES_ALL, bounding, bounds_of_step, in_transaction, restore, shared
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, SessionSettings, Watch, in_brief
@@ -29,8 +30,6 @@ from safeops.planned import infinitive
 log = logging.getLogger("safeops")
 
 FORBIDDEN = "42501"
-SEES_ALL = {"row_security": "off"}
-"""With this setting the server raises ``FORBIDDEN`` instead of hiding rows; roles that see all rows do not notice it."""
 SESSION_COLUMNS = """
   a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
   extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
@@ -67,6 +66,10 @@ SELECT {SESSION_COLUMNS} FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL
 ORDER BY a.xact_start LIMIT 10
 """
+SMALL = 2**20
+"""Bytes of a table up to which an index build is so short that nothing is lost if a lock timeout ends it."""
+SIZE = """SELECT CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) END
+FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded, pg_class c WHERE c.oid = to_regclass(:quoted)"""
 SESSION = "SELECT pg_backend_pid()"
 SESSION_QUERIES = 6
 """How often the second connection queries its session. A pool in transaction mode gives it the first one's, or several."""
@@ -104,31 +107,29 @@ _SESSION_NAME = """SELECT 'pid ' || pid || ' since ' ||
 class Session(Database):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
 
-    def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
-        """Return the settings of a step, in milliseconds; 0 means without bound."""
-        unbounded = step.scans or step.waits_inside
-        bounds = {"lock_timeout": "0" if step.waits_inside else str(max(int(lock * 1000), 1))}
-        if unbounded:
-            bounds["statement_timeout"] = "0"
-        elif statement is not None:
-            bounds["statement_timeout"] = str(max(int(_outlasting(statement, lock) * 1000), 1))
-        if unbounded and self.version >= (17,):
-            bounds["transaction_timeout"] = "0"
-        return bounds
+    @property
+    def connection(self) -> Connection:
+        restore(self)
+        return self.raw_connection
+
+    @property
+    def raw_connection(self) -> Connection:
+        """The connection as it is, with the bounds that the last step of a helper has left."""
+        return super().connection
+
+    def look(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Read what the bounds of a step do not change, such as the catalogue."""
+        return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
+
+    def sharing_bounds(self) -> AbstractContextManager[None]:
+        return shared(self)
+
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
+        return bounding(self, lock, statement, step)
 
     @contextmanager
-    def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
-        names = ["lock_timeout", "statement_timeout", *(["transaction_timeout"] if self.version >= (17,) else [])]
-        names += SEES_ALL
-        shown = ", ".join(f"current_setting('{name}')" for name in names)
-        *before, deadlock, session = self.read(
-            f"SELECT {shown}, current_setting('deadlock_timeout'), pg_backend_pid()"
-        )[0]
-        self.check_session(session)
-        lock = _before_deadlock(lock, _seconds(deadlock), step)
-        own = dict(zip(names, map(str, before), strict=True))
-        bounds = {**_raised(own, lock), **self._bounds(lock, statement, step), **SEES_ALL}
-        with self._setting(session, bounds, own):
+    def transaction(self, *beginning: str) -> Iterator[None]:
+        with in_transaction(self), super().transaction(*beginning):
             yield
 
     @contextmanager
@@ -156,13 +157,20 @@ class Session(Database):
 
     def set_on(self, session: int, values: Mapping[str, str]) -> None:
         """Set parameters of a session, or raise and set nothing if the statement reaches another session."""
+        self.send_settings(session, self.setting_text(session, values))
+
+    def setting_text(self, session: int, values: Mapping[str, str]) -> str:
+        """Return the statement that sets parameters of a session, and of no other."""
         calls = [f"set_config('{name}', {self.literal(value)}, false)" for name, value in values.items()]
         ours = ", ".join(f"CASE WHEN pg_backend_pid() = {session} THEN {call} END" for call in calls)
-        if self.read(f"SELECT {ours}, pg_backend_pid()")[0][-1] != session:
+        return f"SELECT {ours}, pg_backend_pid()"
+
+    def send_settings(self, session: int, sql: str) -> None:
+        if self.look(sql)[0][-1] != session:
             raise pooled(self, self.connection)
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
-        bounds = {**self._bounds(lock, statement, step), **(SEES_ALL if step.scans else {})}
+        bounds = {**bounds_of_step(self.version, lock, statement, step), **(SEES_ALL if step.scans else {})}
         if step.outside_transaction:
             return [f"SET {name} = {value}" for name, value in bounds.items()], [f"RESET {name}" for name in bounds]
         return ["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in bounds.items())], ["COMMIT"]
@@ -192,7 +200,7 @@ class Session(Database):
         # A drop, which scans nothing, waits for readers too, and has marked the index invalid by then.
         readers = not step.scans
         tables = map(self.quoted_table, step.locks)
-        held = [row for table in tables for row in self.read(WRITERS, quoted=table, readers=readers)]
+        held = [row for table in tables for row in self.look(WRITERS, quoted=table, readers=readers)]
         return {(row[0], row[-1]): described(row[:-1]) for row in held}
 
     def open_transactions(self) -> list[Holder]:
@@ -201,8 +209,8 @@ class Session(Database):
     @contextmanager
     def watched(self, step: Step, budget: float) -> Iterator[Watch]:
         """See ``Database.watched``; a step that waits only at its start is never cancelled, just looked at."""
-        seen = Watch()
-        pid = self.scalar("SELECT pg_backend_pid()")
+        pid, is_small = self._watched_session(step)
+        seen = Watch(needless=is_small)
 
         def watch(own: Connection, over: threading.Event) -> None:
             waited, worked, reported = 0.0, 0.0, 0.0
@@ -225,9 +233,18 @@ class Session(Database):
                     own.execute(sa.text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
                     return
 
-        with watching(self.connection, watch) as is_attached:
-            seen.attached = step.waits_inside and is_attached()
+        with watching(self.raw_connection, watch, WATCH_EVERY if is_small else 0.0) as is_attached:
+            seen.attached = step.waits_inside and not is_small and is_attached()
             yield seen
+
+    def _watched_session(self, step: Step) -> tuple[int, bool]:
+        """Return the session, and whether a step that waits inside loses little work if its lock timeout ends it."""
+        session: int = self.look(SESSION)[0][0]
+        if not (step.waits_inside and step.scans):
+            return session, step.waits_inside
+        bound = f"{int(self.lock_wait * 1000)}ms"
+        sizes = [self.look(SIZE, bound=bound, quoted=self.quoted_table(table)) for table in step.locks]
+        return session, all(size and size[0][0] is not None and size[0][0] <= SMALL for size in sizes)
 
     now = "extract(epoch FROM clock_timestamp())::float8"
 
@@ -312,36 +329,6 @@ def pooled(database: Database, connection: Connection) -> UnsupportedOnDatabase:
         " application's URL as it is:",
         code=f"sqlalchemy.url = {url.render_as_string(hide_password=False)}",
     )
-
-
-_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _seconds(setting: str) -> float:
-    """Return the seconds of a timeout as the server shows it: 0, 300ms, 2s, 1min."""
-    digits = setting.rstrip("abcdefghijklmnopqrstuvwxyz")
-    return float(digits) * _UNITS.get(setting[len(digits) :], 0.001)
-
-
-def _before_deadlock(lock: float, deadlock: float, step: Step) -> float:
-    """Return a shorter bound for a step that waits for several tables one after the other.
-
-    It holds the first while it waits: an application that has locked them in the other order, and waits behind it, would
-    detect the deadlock and lose. So the step ends before any session checks for deadlocks.
-    """
-    many = len(set(step.locks))
-    return lock if many < 2 else min(lock, 0.9 * deadlock / many)
-
-
-def _outlasting(bound: float, lock: float) -> float:
-    """Return a bound on a statement that counts from when it has its lock: the server counts its waiting too."""
-    return bound if bound > lock else lock + bound
-
-
-def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
-    """Return what to raise of a session's own timeouts, which would end a step before its lock timeout does."""
-    bounds = {name: _seconds(setting) for name, setting in own.items() if name not in ("lock_timeout", *SEES_ALL)}
-    return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 
 def described_all(rows: Sequence[Any]) -> list[Holder]:
