@@ -128,3 +128,14 @@ def connecting_by(connect: Callable[[Any], Any]) -> Iterator[None]:
 def is_autocommit(connection: Connection) -> bool:
     """Return whether each statement of a connection is its own transaction, by its options. 2.0.0 to 2.1.9."""
     return connection._is_autocommit_isolation()
+
+
+@contextmanager
+def isolation_level_known(connection: Connection, level: str | None) -> Iterator[None]:
+    """Have a connection answer its isolation level without sending a query, for the block. 2.0.0 to 2.1.9."""
+    if level is not None:
+        connection.get_isolation_level = lambda: level  # type: ignore[method-assign,assignment,return-value]
+    try:
+        yield
+    finally:
+        vars(connection).pop("get_isolation_level", None)

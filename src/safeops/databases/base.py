@@ -178,6 +178,10 @@ class Database(ABC):
         """
         return nullcontext(Watch())
 
+    def isolation_level(self) -> str | None:
+        """Return the isolation level of the next transaction if the driver knows it, without a query."""
+        return None
+
     def enter_autocommit(self) -> None:
         """Put this connection into autocommit, with every driver."""
 

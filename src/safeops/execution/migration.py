@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -21,9 +21,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from safeops import _alembic
+from safeops import _alembic, _sqlalchemy
 from safeops.autogenerate_filter import hide_from_autogenerate
-from safeops.databases import database_for
+from safeops.databases import database_for, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting
 from safeops.databases.server_errors import explained
@@ -273,7 +273,7 @@ def outside_transaction(
         log.debug("%s: stepping out of the transaction, which commits what came before", helper)
     failure: BaseException | None = None
     try:
-        with (stepping_out or context.autocommit_block)():
+        with _autocommit(context, stepping_out):
             try:
                 yield
             except BaseException as error:
@@ -285,6 +285,18 @@ def outside_transaction(
     # On a lost connection leaving the block fails as well, and the first error is the one to see.
     if failure is not None:
         raise failure
+
+
+@contextmanager
+def _autocommit(
+    context: MigrationContext, stepping_out: Callable[[], AbstractContextManager[None]] | None
+) -> Iterator[None]:
+    connection = _bind(context)
+    level = database_on(connection).isolation_level()
+    with ExitStack() as stack:
+        with _sqlalchemy.isolation_level_known(connection, level):
+            stack.enter_context((stepping_out or context.autocommit_block)())
+        yield
 
 
 def _not_ours(helper: str) -> TransactionNotOurs:

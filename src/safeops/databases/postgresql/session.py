@@ -251,6 +251,13 @@ class Session(Database):
     def unbounded(self) -> AbstractContextManager[None]:
         return self.timeouts(self.lock_wait, None, Step("", scans=True))
 
+    def isolation_level(self) -> str | None:
+        # Psycopg 3 has the level that it begins transactions with. To show it would begin one and roll it back, and at each
+        # ROLLBACK the driver forgets its prepared statements: the server would plan each query of the catalogue again.
+        level = getattr(self.raw_connection.connection.driver_connection, "isolation_level", None)
+        name = getattr(level, "name", None)
+        return None if name is None else str(name).replace("_", " ")
+
     def session_id(self) -> str:
         return str(self.read(f"{_SESSION_NAME} WHERE pid = pg_backend_pid()")[0][0])
 
