@@ -18,7 +18,15 @@ from safeops._sqlalchemy import is_autocommit
 from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.connections import CONNECTING, watching
-from safeops.databases.postgresql.bounds import SEES_ALL, bounding, bounds_of_step, in_transaction, restore, shared
+from safeops.databases.postgresql.bounds import (
+    SEES_ALL,
+    bounding,
+    bounds_of,
+    bounds_of_step,
+    in_transaction,
+    restore,
+    shared,
+)
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, SessionSettings, Watch, in_brief
@@ -239,7 +247,8 @@ class Session(Database):
 
     def _watched_session(self, step: Step) -> tuple[int, bool]:
         """Return the session, and whether a step that waits inside loses little work if its lock timeout ends it."""
-        session: int = self.look(SESSION)[0][0]
+        bounds = bounds_of(self.raw_connection)
+        session: int = bounds.session if bounds.seen else self.look(SESSION)[0][0]
         if not (step.waits_inside and step.scans):
             return session, step.waits_inside
         bound = f"{int(self.lock_wait * 1000)}ms"
@@ -279,11 +288,10 @@ class Session(Database):
         return super().read(sealed(sql) if parameters else sql, **parameters)
 
     def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
-        wanted = {
-            self.scalar("SELECT to_regclass(:name)::oid::bigint", name=self.quoted_table(name)) for name in tables
-        }
-        hiding = _TABLES_HIDING_ROWS.replace("WHERE", "WHERE c.oid::bigint = ANY (:wanted) AND")
-        rows = self.read(hiding, wanted=[item for item in wanted if item is not None])
+        meant = "WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS named (name)) AND"
+        rows = self.look(
+            _TABLES_HIDING_ROWS.replace("WHERE", meant), names=[self.quoted_table(name) for name in tables]
+        )
         if rows:
             raise self._hidden(rows)
 
