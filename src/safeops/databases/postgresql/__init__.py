@@ -15,7 +15,7 @@ from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.postgresql import catalogue
-from safeops.databases.postgresql.bounds import in_transaction
+from safeops.databases.postgresql.bounds import restoring
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexes import with_included
@@ -222,7 +222,7 @@ class PostgreSQL(Session):
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """Run the block in its own transaction, and roll it back."""
-        with in_transaction(self), self._rolled_back():
+        with restoring(self), self._rolled_back():
             yield
 
     @contextmanager

@@ -38,7 +38,7 @@ class Bounds:
     steps: int = 0
     """How many steps are in progress, one inside the other."""
     helpers: int = 0
-    transactions: int = 0
+    restoring: int = 0
     texts: dict[tuple[object, ...], str] = field(default_factory=dict)
     """The statements of the changes so far: most helpers make the same ones."""
 
@@ -65,7 +65,7 @@ def bounding(database: Session, lock: float, statement: float | None, step: Step
         bounds.steps -= 1
         if bounds.steps:
             _change(database, bounds, before)
-        elif bounds.transactions or not bounds.helpers:
+        elif bounds.restoring or not bounds.helpers:
             restore(database)
 
 
@@ -138,14 +138,14 @@ def shared(database: Session) -> Iterator[None]:
 
 
 @contextmanager
-def in_transaction(database: Session) -> Iterator[None]:
-    """Mark a transaction: what a step of it sets, its end may revert, so each step sets and restores it."""
+def restoring(database: Session) -> Iterator[None]:
+    """Have each step of the block restore what it has set, as in a transaction, whose end may revert that."""
     bounds = bounds_of(database.raw_connection)
-    bounds.transactions += 1
+    bounds.restoring += 1
     try:
         yield
     finally:
-        bounds.transactions -= 1
+        bounds.restoring -= 1
 
 
 # The values -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from safeops.databases.postgresql.bounds import (
     bounding,
     bounds_of,
     bounds_of_step,
-    in_transaction,
+    restoring,
     restore,
     shared,
 )
@@ -137,7 +137,7 @@ class Session(Database):
 
     @contextmanager
     def transaction(self, *beginning: str) -> Iterator[None]:
-        with in_transaction(self), super().transaction(*beginning):
+        with restoring(self), super().transaction(*beginning):
             yield
 
     @contextmanager
@@ -190,7 +190,7 @@ class Session(Database):
     @contextmanager
     def looking(self, seconds: float) -> Iterator[None]:
         if is_autocommit(self.connection):
-            with self.timeouts(seconds, seconds, Step("")):
+            with restoring(self), self.timeouts(seconds, seconds, Step("")):
                 yield
             return
         self.run(f"SAVEPOINT {LOOK}")
