@@ -61,7 +61,7 @@ class ChainRun:
 
 @dataclass(frozen=True)
 class ChainResults:
-    """The runs of each way on one server: the n-th of one way was run next to the n-th of another."""
+    """The runs of each way on one server: the n-th of each was run next to the n-th of the others."""
 
     server: str
     runs: Mapping[str, Sequence[ChainRun]]
@@ -125,7 +125,7 @@ def _run_alone(project: Path, url: sa.URL, *options: str) -> ChainRun:
 
 def upgrade(project: Path, url: str, *, again: bool = False) -> ChainRun:
     """Run the chain in this process, after its first revision, which is plain."""
-    # Loaded once in a process, whatever it runs then.
+    # Loaded once in a process, before the time is taken.
     exec("from safeops import *", {})
     config = Config()
     config.set_main_option("script_location", str(project))

@@ -41,7 +41,7 @@ def upgrade():
 
 @dataclass(frozen=True)
 class Operation:
-    """One change, in both spellings; ``batch`` is the plain one where the database cannot alter a constraint or a column."""
+    """One change, in both spellings; ``batch`` is the plain one if the database cannot alter a constraint or column."""
 
     safe: str
     plain: str

@@ -68,7 +68,7 @@ def test_how_many_statements_a_change_takes(database):
     database.execute(*WORLD)
 
     def body():
-        # What is asked once a session.
+        # The session reads its settings once.
         set_comment("teams", None, "first")
         for name, (change, most) in CHANGES.items():
             with statements_of(database) as sent:

@@ -137,10 +137,6 @@ class Database(ABC):
         """Bound the waiting of one step on this session, and restore what was set before on every path."""
         return nullcontext()
 
-    def sharing_bounds(self) -> AbstractContextManager[None]:
-        """Let the steps of the block share what bounds them; what env.py has set is restored at its end at the latest."""
-        return nullcontext()
-
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
         """Return the SQL that bounds a whole session's waits for locks, and the SQL that lifts the bound.
 
@@ -177,10 +173,6 @@ class Database(ABC):
         If no second connection can watch, ``Watch.attached`` is False before the step begins.
         """
         return nullcontext(Watch())
-
-    def isolation_level(self) -> str | None:
-        """Return the isolation level of the next transaction if the driver knows it, without a query."""
-        return None
 
     def enter_autocommit(self) -> None:
         """Put this connection into autocommit, with every driver."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _found: dict[tuple[str, str, str], type[Any] | None] = {}
-"""The implementations by place, family and product: each helper has a database of its own, which needs them again."""
+"""The implementations by place, family and product: the separate database of each helper needs them again."""
 
 
 class Port(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -77,6 +78,20 @@ class ServerErrors(Port):
     def is_refusal(self, error: BaseException) -> bool:
         """Return whether the server refused to do it online."""
         return False
+
+
+class HelperSession(Port):
+    """The session while a helper runs on it, outside the transaction of Alembic."""
+
+    place = "safeops.databases.{family}.bounds:HelperSession"
+
+    def isolation_level(self) -> str | None:
+        """Return the isolation level of the next transaction if the driver knows it, without a query."""
+        return None
+
+    def sharing_bounds(self) -> AbstractContextManager[None]:
+        """Let the steps of the block share what bounds them; what env.py has set is restored at its end at the latest."""
+        return nullcontext()
 
 
 class Abilities(Port):

@@ -26,6 +26,7 @@ from safeops.autogenerate_filter import hide_from_autogenerate
 from safeops.databases import database_for, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting
+from safeops.databases.server import HelperSession
 from safeops.databases.server_errors import explained
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation, online_only
 from safeops.plan_mode import current_dry_run, planned_as
@@ -138,7 +139,7 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
             return
         database.enter_autocommit()
         try:
-            with _telling(migration, helper), database.sharing_bounds():
+            with _telling(migration, helper), HelperSession.of(database).sharing_bounds():
                 yield migration
         finally:
             database.leave_autocommit()
@@ -292,7 +293,7 @@ def _autocommit(
     context: MigrationContext, stepping_out: Callable[[], AbstractContextManager[None]] | None
 ) -> Iterator[None]:
     connection = _bind(context)
-    level = database_on(connection).isolation_level()
+    level = HelperSession.of(database_on(connection)).isolation_level()
     with ExitStack() as stack:
         with _sqlalchemy.isolation_level_known(connection, level):
             stack.enter_context((stepping_out or context.autocommit_block)())

@@ -1,20 +1,22 @@
 """The settings that bound the steps of a helper: sent when they change, restored when the helper ends.
 
-Between two steps of one helper they stay as they are. Whatever else is sent on the session restores them first, so that it
+Between two steps of one helper they stay as they are. Before anything else is sent on the session they are restored: it
 finds what env.py, the role or the server have set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Connection
 
+from safeops.databases import server
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.steps import Step
+from safeops.errors import UnsupportedOnDatabase
 
 if TYPE_CHECKING:
     from safeops.databases.postgresql.session import Session
@@ -109,9 +111,36 @@ def _change(database: Session, bounds: Bounds, now: Mapping[str, str]) -> None:
     if changed and not database.raw_connection.invalidated and not database.raw_connection.closed:
         key = (*changed.items(),)
         if key not in bounds.texts:
-            bounds.texts[key] = database.setting_text(bounds.session, changed)
-        database.send_settings(bounds.session, bounds.texts[key])
+            bounds.texts[key] = text_of(database, bounds.session, changed)
+        send(database, bounds.session, bounds.texts[key])
     bounds.now = now
+
+
+def text_of(database: Session, session: int, values: Mapping[str, str]) -> str:
+    """Return the statement that sets parameters of a session, and of no other."""
+    calls = [f"set_config('{name}', {database.literal(value)}, false)" for name, value in values.items()]
+    ours = ", ".join(f"CASE WHEN pg_backend_pid() = {session} THEN {call} END" for call in calls)
+    return f"SELECT {ours}, pg_backend_pid()"
+
+
+def send(database: Session, session: int, text: str) -> None:
+    """Send such a statement; raise if it has reached another session."""
+    if database.look(text)[0][-1] != session:
+        raise pooled(database, database.raw_connection)
+
+
+def pooled(database: Session, connection: Connection) -> UnsupportedOnDatabase:
+    """Return the error of a connection whose statements reach sessions of others."""
+    url = connection.engine.url.set(host="SERVER", port=5432, password=None, query={})
+    return UnsupportedOnDatabase(
+        "A migration was requested over a pooler in transaction mode (PgBouncer, Supavisor or the like), the server behind"
+        f" it is {database.describe()}, and it would need a direct connection.",
+        why="Such a pooler gives each transaction another session of the server, which serves the application too. The"
+        " settings and the migration lock of a run would end up in sessions of the application, and stay there.",
+        remedy="Give Alembic the address and port of the server itself, or of a pool in session mode, and leave the"
+        " application's URL as it is:",
+        code=f"sqlalchemy.url = {url.render_as_string(hide_password=False)}",
+    )
 
 
 def restore(database: Session) -> None:
@@ -146,6 +175,22 @@ def restoring(database: Session) -> Iterator[None]:
         yield
     finally:
         bounds.restoring -= 1
+
+
+class HelperSession(server.HelperSession):
+    """Its steps share their bounds."""
+
+    database: Session
+
+    def isolation_level(self) -> str | None:
+        # Psycopg 3 has the level that it begins transactions with. To show it would begin one and roll it back, and at each
+        # ROLLBACK the driver discards its prepared statements: the server would plan each query of the catalogue again.
+        driver = self.database.raw_connection.connection.driver_connection
+        name = getattr(getattr(driver, "isolation_level", None), "name", None)
+        return None if name is None else str(name).replace("_", " ")
+
+    def sharing_bounds(self) -> AbstractContextManager[None]:
+        return shared(self.database)
 
 
 # The values -----------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server
+from safeops.databases.postgresql.bounds import pooled
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.session import FORBIDDEN, pooled
+from safeops.databases.postgresql.session import FORBIDDEN
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, Kind
 from safeops.databases.steps import Step

@@ -23,15 +23,17 @@ from safeops.databases.postgresql.bounds import (
     bounding,
     bounds_of,
     bounds_of_step,
-    restoring,
+    pooled,
     restore,
-    shared,
+    restoring,
+    send,
+    text_of,
 )
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, SessionSettings, Watch, in_brief
 from safeops.databases.steps import Step
-from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
+from safeops.errors import SafeOpsError, UnsafeOperation
 from safeops.naming import Name
 from safeops.planned import infinitive
 
@@ -129,9 +131,6 @@ class Session(Database):
         """Read what the bounds of a step do not change, such as the catalogue."""
         return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
 
-    def sharing_bounds(self) -> AbstractContextManager[None]:
-        return shared(self)
-
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         return bounding(self, lock, statement, step)
 
@@ -165,17 +164,7 @@ class Session(Database):
 
     def set_on(self, session: int, values: Mapping[str, str]) -> None:
         """Set parameters of a session, or raise and set nothing if the statement reaches another session."""
-        self.send_settings(session, self.setting_text(session, values))
-
-    def setting_text(self, session: int, values: Mapping[str, str]) -> str:
-        """Return the statement that sets parameters of a session, and of no other."""
-        calls = [f"set_config('{name}', {self.literal(value)}, false)" for name, value in values.items()]
-        ours = ", ".join(f"CASE WHEN pg_backend_pid() = {session} THEN {call} END" for call in calls)
-        return f"SELECT {ours}, pg_backend_pid()"
-
-    def send_settings(self, session: int, sql: str) -> None:
-        if self.look(sql)[0][-1] != session:
-            raise pooled(self, self.connection)
+        send(self, session, text_of(self, session, values))
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         bounds = {**bounds_of_step(self.version, lock, statement, step), **(SEES_ALL if step.scans else {})}
@@ -260,13 +249,6 @@ class Session(Database):
     def unbounded(self) -> AbstractContextManager[None]:
         return self.timeouts(self.lock_wait, None, Step("", scans=True))
 
-    def isolation_level(self) -> str | None:
-        # Psycopg 3 has the level that it begins transactions with. To show it would begin one and roll it back, and at each
-        # ROLLBACK the driver forgets its prepared statements: the server would plan each query of the catalogue again.
-        level = getattr(self.raw_connection.connection.driver_connection, "isolation_level", None)
-        name = getattr(level, "name", None)
-        return None if name is None else str(name).replace("_", " ")
-
     def session_id(self) -> str:
         return str(self.read(f"{_SESSION_NAME} WHERE pid = pg_backend_pid()")[0][0])
 
@@ -330,20 +312,6 @@ class Session(Database):
     def apply_settings(self, session_settings: SessionSettings) -> None:
         for name, value in session_settings:
             self.read(f"SELECT set_config({self.literal(name)}, {self.literal(value)}, false)")
-
-
-def pooled(database: Database, connection: Connection) -> UnsupportedOnDatabase:
-    """Return the error of a connection whose statements reach sessions of others."""
-    url = connection.engine.url.set(host="SERVER", port=5432, password=None, query={})
-    return UnsupportedOnDatabase(
-        "A migration was requested over a pooler in transaction mode (PgBouncer, Supavisor or the like), the server behind"
-        f" it is {database.describe()}, and it would need a direct connection.",
-        why="Such a pooler gives each transaction another session of the server, which serves the application too. The"
-        " settings and the migration lock of a run would end up in sessions of the application, and stay there.",
-        remedy="Give Alembic the address and port of the server itself, or of a pool in session mode, and leave the"
-        " application's URL as it is:",
-        code=f"sqlalchemy.url = {url.render_as_string(hide_password=False)}",
-    )
 
 
 def described_all(rows: Sequence[Any]) -> list[Holder]:
