@@ -268,3 +268,12 @@ def test_an_error_is_printed_only_if_its_log_is_not_shown(
     assert ("FAILED" in shown.out) is printed
     assert ("failed\n    code" in shown.err) is not printed
     assert config.messaging_opts["quiet"] is False
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", None])
+def test_the_isolation_level_is_known_for_a_block(level: str | None) -> None:
+    with sa.create_engine("sqlite://").connect() as connection:
+        own = connection.get_isolation_level()
+        with _sqlalchemy.isolation_level_known(connection, level):
+            assert connection.get_isolation_level() == (level or own)
+        assert connection.get_isolation_level() == own

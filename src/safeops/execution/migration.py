@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from safeops import _alembic, _sqlalchemy
 from safeops.autogenerate_filter import hide_from_autogenerate
-from safeops.databases import database_for, database_on
+from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting
 from safeops.databases.server import HelperSession
@@ -132,7 +132,11 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(database, current_settings(context), context)
     database.lock_wait = migration.settings.lock_timeout
-    outside = _between_transactions(context) if context.as_sql else outside_transaction(context, helper)
+    outside = (
+        _between_transactions(context)
+        if context.as_sql
+        else outside_transaction(context, helper, lambda: _autocommit(context, database))
+    )
     with planned_as(helper, given or {}, loses=loses), outside:
         if context.as_sql:
             yield migration
@@ -252,14 +256,14 @@ def _between_transactions(context: MigrationContext) -> Iterator[None]:
 
 @contextmanager
 def outside_transaction(
-    context: MigrationContext, helper: str, stepping_out: Callable[[], AbstractContextManager[None]] | None = None
+    context: MigrationContext, helper: str, stepping_out: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[None]:
     """Run the block with each statement in its own transaction, or raise what env.py must change for that.
 
     Args:
         context: The context of the migration.
         helper: The helper that needs it.
-        stepping_out: Leaves the transaction that Alembic began; by default Alembic's ``autocommit_block``.
+        stepping_out: Leaves the transaction that Alembic began.
     """
     connection = _bind(context)
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
@@ -274,7 +278,7 @@ def outside_transaction(
         log.debug("%s: stepping out of the transaction, which commits what came before", helper)
     failure: BaseException | None = None
     try:
-        with _autocommit(context, stepping_out):
+        with stepping_out():
             try:
                 yield
             except BaseException as error:
@@ -289,14 +293,11 @@ def outside_transaction(
 
 
 @contextmanager
-def _autocommit(
-    context: MigrationContext, stepping_out: Callable[[], AbstractContextManager[None]] | None
-) -> Iterator[None]:
-    connection = _bind(context)
-    level = HelperSession.of(database_on(connection)).isolation_level()
+def _autocommit(context: MigrationContext, database: Database) -> Iterator[None]:
+    """Leave the transaction that Alembic began by its ``autocommit_block``, without a query for the isolation level."""
     with ExitStack() as stack:
-        with _sqlalchemy.isolation_level_known(connection, level):
-            stack.enter_context((stepping_out or context.autocommit_block)())
+        with _sqlalchemy.isolation_level_known(_bind(context), HelperSession.of(database).isolation_level()):
+            stack.enter_context(context.autocommit_block())
         yield
 
 
