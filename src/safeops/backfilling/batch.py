@@ -81,7 +81,7 @@ class Batch:
         self.spec, self.limits, self.state, self.token, self.meter = spec, limits, state, token, meter
         largest = LARGEST if spec.function is None else LARGEST_IN_PYTHON
         self.size = BatchSize(limits.target_seconds, limits.batch_size, largest)
-        self._by_function = ByFunction(terms.database, spec, meter)
+        self._by_function = ByFunction(terms.database, spec, self.size, meter)
 
     def write(self, part: Part) -> Written:
         """Write the next batch of a range and its checkpoint, or raise ClaimLost."""
@@ -175,7 +175,7 @@ class BatchSize:
 
     def __init__(self, target: float, fixed: int | None = None, largest: int = LARGEST) -> None:
         self.target, self.fixed = target, fixed
-        self.largest = fixed or largest
+        self.largest = self._largest = fixed or largest
         self.rows = fixed or min(FIRST, largest)
         self._rows = self._seconds = 0.0
 
@@ -187,6 +187,12 @@ class BatchSize:
             self._rows, self._seconds = rows, seconds
         wanted = float(self.fixed or self._rows / self._seconds * self.target * AIM)
         self.rows = max(1, int(min(wanted, self.rows * GROWTH, self.largest)))
+
+    def limit(self, rows: int | None) -> None:
+        """Limit the following batches to a number of rows; None lets them grow again."""
+        if self.fixed is None:
+            grown = min(int(self.largest * GROWTH), self._largest)
+            self.largest = grown if rows is None else max(min(rows, self._largest), 1)
 
     def halve(self) -> None:
         """Make the next batch half as large: the last one was blocked or refused."""

@@ -102,6 +102,18 @@ class Batches(Port):
             return [first, f"({', '.join(names)}) {operator} ({', '.join(values)})"]
         return [first, _expanded(names, values, operator)]
 
+    def among(self, key: Sequence[Column], bounds: Sequence[Bound]) -> str:
+        """Return the condition for the keys of a list."""
+        if len(key) == 1 and bounds:
+            listed = ", ".join(self.key_literal(key[0], text) for (text,) in bounds)
+            return f"{self.quoted(key[0].name)} IN ({listed})"
+        each = (" AND ".join(self._compared_each(key, bound)) for bound in bounds)
+        return f"({' OR '.join(f'({one})' for one in each) or '1 = 0'})"
+
+    def _compared_each(self, key: Sequence[Column], bound: Bound) -> list[str]:
+        pairs = zip(key, bound, strict=True)
+        return [f"{self.quoted(column.name)} = {self.key_literal(column, text)}" for column, text in pairs]
+
     def edge(self, table: Name, key: Sequence[Column], index: str, *, last: bool = False) -> Bound | None:
         """Return the first or the last key of a table; None if it is empty."""
         direction = " DESC" if last else ""
@@ -160,9 +172,15 @@ class Batches(Port):
         """Count the rows that meet a condition, and lock them until the transaction ends."""
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
 
+    def weight(self, column: Column) -> str | None:
+        """Return SQL for about how many bytes a value of a column takes in memory; None if it is always small."""
+        return None
+
     def write(self, target: Target, rows: NewValues) -> int:
         """Write the values of rows that this transaction has locked, in one statement; return how many rows it matched."""
-        source, keys, values = self.as_records(target, rows)
+        return self.run(self.update_of(target, *self.as_records(target, rows)))
+
+    def update_of(self, target: Target, source: str, keys: Sequence[str], values: Sequence[str]) -> str:
         table = self.quoted_table(target.table)
         pairs = zip(target.key, keys, strict=True)
         matched = " AND ".join(f"{table}.{self.quoted(column.name)} = {key}" for column, key in pairs)
@@ -171,14 +189,14 @@ class Batches(Port):
             name = self.quoted(column.name)
             kept = f"CASE WHEN {table}.{name} IS NULL THEN {value} ELSE {table}.{name} END"
             assigned.append(f"{name} = {kept if target.keeps_values else value}")
-        return self.run(self.update_from(table, source, ", ".join(assigned), matched))
+        return self.update_from(table, source, ", ".join(assigned), matched)
 
     def json_records(self, target: Target, rows: NewValues, encode: Callable[[Any, Column], Any]) -> str:
-        """Return a literal of the rows as a JSON array of objects, with ``target.names`` as their names."""
+        """Return the rows as a JSON array of objects, with ``target.names`` as their names."""
         records = [
             dict(zip(target.names, [*key, *map(encode, values, target.columns)], strict=True)) for key, values in rows
         ]
-        return self.literal(json.dumps(records))
+        return json.dumps(records)
 
     @abstractmethod
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:

@@ -272,8 +272,9 @@ class Function:
             raise self.refused(f"returned {found} for {len(keys)} rows", span, state)
         expected = set(self.writes or (given[0] if isinstance(given[0], Mapping) else ()))
         for key, row in zip(keys, given, strict=True):
-            if not isinstance(row, Mapping) or not row or set(row) != expected:
-                found = f"the columns {', '.join(map(str, row))}" if isinstance(row, Mapping) and row else repr(row)
+            is_mapping = type(row) is dict or isinstance(row, Mapping)
+            if not is_mapping or not row or row.keys() != expected:
+                found = f"the columns {', '.join(map(str, row))}" if is_mapping and row else repr(row)
                 listed = ", ".join(sorted(expected)) or "its columns"
                 raise self.refused(f"returned {found} for the row with the key {key}, not {listed}", span, state)
 
