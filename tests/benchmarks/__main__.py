@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from subprocess import CalledProcessError
 from tests.benchmarks import builds, pages, report, server
 from tests.benchmarks.results import Results, machine
 from tests.benchmarks.running import Bench, say
-from tests.benchmarks.shape import Part, parts
+from tests.benchmarks.shape import parts
 from tests.servers import MissingServer
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,32 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = Results.read(path) if path.exists() else _empty(started)
     try:
         with ExitStack() as stack:
-            builds_ = {"": builds.PRESENT}
+            folders = {"": builds.PRESENT}
             if options.against != "none":
-                builds_[builds.short(options.against)] = stack.enter_context(builds.unpacked(options.against))
-            for name in options.servers:
-                _measure(name, results, options, builds_, path)
+                folders[builds.short(options.against)] = stack.enter_context(builds.unpacked(options.against))
+            bench = Bench(results, folders, options.quick, options.repeat, lambda: results.write(path))
+            for name, in_memory in itertools.product(options.servers, (False, True)):
+                _measure(bench, name, in_memory, options.only)
     except KeyboardInterrupt:
         say("interrupted: this is what was measured")
     print(report.text(results))
     say(f"written to {path}")
 
 
-def _measure(name: str, results: Results, options: argparse.Namespace, folders: dict[str, Path], path: Path) -> None:
-    chosen = [(module, part) for module, part in _chosen(options) if name in part.servers]
+def _measure(bench: Bench, name: str, in_memory: bool, only: Sequence[str]) -> None:
+    """Measure the parts that are chosen for a server, in the way that it is started."""
+    chosen = [(module, part) for module, part in parts() if not only or part.name in only]
+    chosen = [(module, part) for module, part in chosen if name in part.servers and part.in_memory is in_memory]
     if not chosen:
         return
     try:
-        with server.started(name) as running:
-            bench = Bench(running, results, folders, options.quick, options.repeat, lambda: results.write(path))
+        with server.started(name, in_memory=in_memory) as running:
             for module, part in chosen:
-                bench.measure(module, part)
+                bench.measure(running, module, part)
     except MissingServer as missing:
         say(f"left out: {missing}")
-
-
-def _chosen(options: argparse.Namespace) -> list[tuple[str, Part]]:
-    return [(module, part) for module, part in parts() if not options.only or part.name in options.only]
 
 
 def _empty(started: datetime.datetime) -> Results:
@@ -87,7 +86,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="small tables and two rounds: minutes, not for the docs")
+    parser.add_argument("--quick", action="store_true", help="small tables and one round: minutes, not for the docs")
     parser.add_argument("--only", type=_list, default=[], metavar="PART,...", help=f"of {', '.join(names)}")
     parser.add_argument(
         "--servers", type=_list, default=[*SERVERS], metavar="NAME,...", help=f"of {', '.join(SERVERS)}"
@@ -108,7 +107,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     except CalledProcessError:
         parser.error(f"{options.against} is not in the history: pass a commit, or none")
     if options.quick and not options.repeat:
-        options.repeat = 2
+        options.repeat = 1
     return options
 
 

@@ -47,7 +47,7 @@ def run_alone(module: str, part: str, variant: str, database: Database, build: P
     environment = {**os.environ, "PYTHONPATH": f"{build}{os.pathsep}{ROOT}"}
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, env=environment)
     if done.returncode:
-        raise RuntimeError(f"{variant} ended with status {done.returncode}:\n{done.stderr.strip()[-2000:]}")
+        raise RuntimeError(f"{variant} ended with status {done.returncode}:\n{done.stderr.strip()[-600:]}")
     alone = Alone(**json.loads(done.stdout.splitlines()[-1]))
     if alone.build and Path(alone.build) != build:
         raise RuntimeError(f"{variant} ran with the safeops of {alone.build}, not of {build}")

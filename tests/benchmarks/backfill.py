@@ -55,7 +55,7 @@ def check(database: Database) -> None:
         raise AssertionError(f"{wrong} rows were not filled")
 
 
-def _by_hand(work: Callable[[psycopg.Connection[Any]], object]) -> Callable[[Database], float]:
+def by_hand(work: Callable[[psycopg.Connection[Any]], object]) -> Callable[[Database], float]:
     def run(database: Database) -> float:
         with connected(database) as connection:
             return timed(lambda: work(connection))
@@ -112,16 +112,16 @@ def _processes(database: Database) -> float:
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "single": Variant("one `UPDATE`", _by_hand(_single)),
-    "limit": Variant("loop with `IS NULL LIMIT 10000`", _by_hand(_limit_loop), rounds=1),
-    "ids": Variant("lists of 10,000 ids", _by_hand(_id_lists), rounds=3),
-    "ranges": Variant("ranges of 10,000 keys", _by_hand(_ranges), rounds=3),
+    "single": Variant("one `UPDATE`", by_hand(_single)),
+    "limit": Variant("loop with `IS NULL LIMIT 10000`", by_hand(_limit_loop), rounds=1),
+    "ids": Variant("lists of 10,000 ids", by_hand(_id_lists), rounds=2),
+    "ranges": Variant("ranges of 10,000 keys", by_hand(_ranges), rounds=3),
     "serial": Variant("`backfill`", _safeops, ours=True),
     "threads": Variant("`backfill`, two threads", _threads, ours=True),
-    "processes": Variant("`backfill`, two processes", _processes, ours=True, rounds=3),
+    "processes": Variant("`backfill`, two processes", _processes, ours=True, rounds=2),
 }
 _SERIAL = {name: VARIANTS[name] for name in ("single", "serial")}
-_BACKFILL = Part(
+BACKFILL = Part(
     "backfill",
     "Filling a column by SQL",
     ("pg15", "pg18"),
@@ -131,19 +131,27 @@ _BACKFILL = Part(
     rows=1_000_000,
     quick=100_000,
 )
+BESIDE = dataclasses.replace(
+    BACKFILL, name="writer", title="The same next to an application that writes", rounds=3, writer=WRITER
+)
 PARTS = (
-    _BACKFILL,
+    BACKFILL,
+    BESIDE,
     dataclasses.replace(
-        _BACKFILL, name="writer", title="The same next to an application that writes", rounds=3, writer=WRITER
+        BACKFILL,
+        name="uuid",
+        title="The same with random UUID keys",
+        servers=("pg18",),
+        variants=_SERIAL,
+        fill=fill_random,
+        rounds=3,
     ),
     dataclasses.replace(
-        _BACKFILL, name="uuid", title="The same with random UUID keys", variants=_SERIAL, fill=fill_random, rounds=3
-    ),
-    dataclasses.replace(
-        _BACKFILL,
+        BACKFILL,
         name="large",
         title="The same in a large table",
         servers=("pg18",),
+        # One run takes a minute or more.
         variants={name: dataclasses.replace(variant, ours=False) for name, variant in _SERIAL.items()},
         rows=10_000_000,
         quick=300_000,

@@ -18,7 +18,7 @@ from tests.servers import ROOT
 
 PLOT = ROOT / "docs/images/backfill.svg"
 BLOCK = re.compile(
-    r"(?P<head><!-- measured: (?P<what>[\w ]+) -->\n).*?(?P<end><!-- measured until here -->)", re.DOTALL
+    r"(?P<head><!-- measured: (?P<what>[\w -]+?) -->\n).*?(?P<end><!-- measured until here -->)", re.DOTALL
 )
 POSTGRESQL = ("PostgreSQL 15", "PostgreSQL 18")
 
@@ -95,6 +95,15 @@ def _speeds(results: Results, part: str) -> str:
     return _table(results, part, cell)
 
 
+def _times(results: Results, part: str) -> str:
+    """How many times as long as the first."""
+
+    def cell(one: Series, base: Series) -> str:
+        return f"{Spread.of(one.seconds).median:.2f} s" if one is base else base.speed(one).format()
+
+    return _table(results, part, cell)
+
+
 def _waits(results: Results, part: str) -> str:
     def cell(one: Series, _base: Series) -> str:
         others = [f"{Spread.of(figures).median:,.1f}" for figures in (one.p99, one.median) if figures]
@@ -142,6 +151,7 @@ FORMS: Mapping[str, Callable[..., str]] = {
     "method": _method,
     "summary": _summary,
     "speeds": _speeds,
+    "times": _times,
     "waits": _waits,
     "memory": _memory,
 }

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 import safeops
 from tests.benchmarks.backfill import WRITER, fill
-from tests.benchmarks.shape import Part, Variant, timed
+from tests.benchmarks.shape import Part, Variant, timed, unchecked
 from tests.projects import migrate
 from tests.servers import Database
 
@@ -37,10 +37,6 @@ def _update() -> None:
     alembic.op.execute("UPDATE users SET logins = logins")
 
 
-def unchecked(_database: Database) -> None:
-    """The lifecycle tests prove what the phases leave."""
-
-
 _TYPE = safeops.TypeChange("users", "logins", sa.BigInteger())
 _RENAME = safeops.ColumnRename("users", "name", "full_name")
 _CHANGES = Part(
@@ -54,7 +50,7 @@ _CHANGES = Part(
     },
     fill,
     unchecked,
-    rows=1_000_000,
+    rows=300_000,
     quick=100_000,
     rounds=3,
     writer=WRITER,

@@ -20,7 +20,7 @@ IDLE_SECONDS = 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """A server, and the builds of safeops that are measured on it.
+    """How parts are measured.
 
     Args:
         builds: The folder to import each from, by its commit; "" is the present one.
@@ -29,16 +29,15 @@ class Bench:
         keep: Called after each round.
     """
 
-    server: Benched
     results: Results
     builds: Mapping[str, Path]
     quick: bool
     rounds: int | None
     keep: Callable[[], None]
 
-    def measure(self, module: str, part: Part) -> None:
+    def measure(self, server: Benched, module: str, part: Part) -> None:
         rows = part.quick if self.quick else part.rows
-        version = f"{self.server.name} {'.'.join(map(str, self.server.version))}"
+        version = f"{server.name} {'.'.join(map(str, server.version))}"
         self.results.series = [one for one in self.results.series if (one.part, one.server) != (part.name, version)]
         self.results.titles[part.name] = part.title
         lanes = [self._lane(part, version, rows, name, build) for name, build in self._contenders(part)]
@@ -47,7 +46,7 @@ class Bench:
             # Forward and backward in turn: a machine that slows down is unfair to none.
             for series in lanes if number % 2 == 0 else [*reversed(lanes)]:
                 if self._takes_part(part, series, number):
-                    self._attempt(module, part, series)
+                    self._attempt(server, module, part, series)
             self.keep()
 
     def _contenders(self, part: Part) -> Iterator[tuple[str, str]]:
@@ -66,21 +65,22 @@ class Bench:
         rounds = None if series.variant == IDLE else part.variants[series.variant].rounds
         return len(series.seconds) == number and (rounds is None or number < rounds)
 
-    def _attempt(self, module: str, part: Part, series: Series) -> None:
+    def _attempt(self, server: Benched, module: str, part: Part, series: Series) -> None:
         try:
-            self._once(module, part, series)
-        except (RuntimeError, AssertionError) as error:
-            say(f"{part.name}, {series.server}, {series.variant} {series.build}: FAILED: {error}")
+            self._once(server, module, part, series)
+        except Exception as error:
+            # The others are measured all the same; this one takes part in no further round.
+            say(f"{part.name}, {series.server}, {series.variant} {series.build}: FAILED: {error!s:.2000}")
 
-    def _once(self, module: str, part: Part, series: Series) -> None:
-        with self.server.fresh(part, series.rows) as database:
+    def _once(self, server: Benched, module: str, part: Part, series: Series) -> None:
+        with server.fresh(part, series.rows) as database:
             with writing(database, series.rows, part.writer) if part.writer else nullcontext(Waits()) as waits:
-                before = self.server.cpu_seconds()
+                before = server.cpu_seconds()
                 if series.variant == IDLE:
                     alone = _idle()
                 else:
                     alone = run_alone(module, part.name, series.variant, database, self.builds[series.build])
-                cpu = alone.cpu_seconds + self.server.cpu_seconds() - before
+                cpu = alone.cpu_seconds + server.cpu_seconds() - before
             if series.variant != IDLE:
                 part.check(database)
         series.seconds.append(round(alone.seconds, 4))

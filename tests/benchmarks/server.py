@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ POSTGRESQL: Mapping[str, str] = {
 INNODB: Mapping[str, str] = {"innodb-buffer-pool-size": "512M", "innodb-flush-log-at-trx-commit": "1"}
 MYSQL: Mapping[str, str] = {**INNODB, "innodb-redo-log-capacity": "2G", "sync-binlog": "1"}
 MARIADB: Mapping[str, str] = {**INNODB, "innodb-log-file-size": "2G"}
+IDLE_SECONDS, FEW = 10.0, 50
+
 SETTINGS = {"PostgreSQL": POSTGRESQL, "MariaDB": MARIADB, "MySQL": MYSQL}
 
 
@@ -39,7 +41,7 @@ class Benched(Server):
     name: str
 
     def __init__(self, *arguments: Any) -> None:
-        self._templates: dict[tuple[str, int], Database] = {}
+        self._templates: dict[tuple[Callable[..., None], int], Database] = {}
         super().__init__(*arguments)
 
     @contextmanager
@@ -61,7 +63,7 @@ class Benched(Server):
         return 0.0
 
     def _template(self, part: Part, rows: int) -> Database:
-        key = (part.fill.__qualname__, rows)
+        key = (part.fill, rows)
         if key not in self._templates:
             self._templates[key] = self._filled(part, rows)
             self._settle(self._templates[key])
@@ -86,6 +88,8 @@ class _PostgreSQL(Benched, PostgreSQL):
     name = "PostgreSQL"
 
     def _command(self) -> Sequence[str | Path]:
+        if self.folder.is_relative_to(servers.MEMORY):
+            return super()._command()
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.sockets), **POSTGRESQL}
         options = [f"-c{name}={value}" for name, value in settings.items()]
         return [self.bin / "postgres", "-D", self.data, "-p", str(self.port), *options]
@@ -122,6 +126,7 @@ class _InnoDB(Benched):
     """Copies files: to insert a million rows leaves the server with pages to write during the run."""
 
     _process: Any
+    admin: Any
     data: Path
 
     def _copied(self, template: Database) -> Database:
@@ -140,8 +145,25 @@ class _InnoDB(Benched):
                 connection.execute(sa.text("UNLOCK TABLES"))
                 copy.execute(f"ALTER TABLE {table} IMPORT TABLESPACE")
                 copy.query(f"ANALYZE TABLE {table}")
+                # Reads it into memory.
                 copy.query(f"CHECKSUM TABLE {table}")
+        self._wait_until_idle()
         return copy
+
+    def _wait_until_idle(self) -> None:
+        """Until all pages are written and nothing is left to purge."""
+        self.admin.cursor().execute("SET GLOBAL innodb_max_dirty_pages_pct = 0")
+        deadline = time.monotonic() + IDLE_SECONDS
+        while self._left_to_do() > FEW and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.admin.cursor().execute("SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT")
+
+    def _left_to_do(self) -> int:
+        with self.admin.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
+            (_, dirty) = cursor.fetchone()
+            cursor.execute("SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'")
+            return max(int(dirty), cursor.fetchone()[0])
 
     def cpu_seconds(self) -> float:
         return _cpu_seconds(self._process.pid, 11, 12)
@@ -171,11 +193,12 @@ def _cpu_seconds(pid: int, *places: int) -> float:
 
 
 @contextmanager
-def started(name: str) -> Iterator[Benched]:
+def started(name: str, *, in_memory: bool) -> Iterator[Benched]:
     """The server of that name, one of those of tests/servers.py."""
-    # The harness puts its servers into memory if there is room; a flush would cost nothing there.
+    # The harness puts its servers into memory if there is room; a flush costs nothing there.
+    memory = servers.MEMORY if in_memory else Path("/nonexistent")
     benched = {"PostgreSQL": _PostgreSQL, "MariaDB": _MariaDB, "MySQL": _MySQL, "SQLite": _SQLite}
-    with mock.patch.multiple(servers, MEMORY=Path("/nonexistent"), **benched):
+    with mock.patch.multiple(servers, MEMORY=memory, **benched):
         server = servers.start(name)
     assert isinstance(server, Benched)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tests.servers import Database
 
-MODULES = ("backfill", "recipes", "autogenerate")
+MODULES = ("backfill", "mysql", "functions", "recipes", "chain", "autogenerate")
 """The modules with parts, in the order in which they are measured."""
 
 
@@ -42,6 +42,7 @@ class Part:
         quick: Rows under --quick.
         writer: An UPDATE of the row with id = %s, which an application sends every 2 ms while a variant runs; after a line
             break, the one that it sends when the column was renamed.
+        in_memory: On the servers of the tests, which flush nothing, as those of a test suite.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Part:
     quick: int
     rounds: int = 5
     writer: str = ""
+    in_memory: bool = False
 
 
 def parts() -> Iterator[tuple[str, Part]]:
@@ -61,6 +63,10 @@ def parts() -> Iterator[tuple[str, Part]]:
     for module in MODULES:
         for part in importlib.import_module(f"tests.benchmarks.{module}").PARTS:
             yield module, part
+
+
+def unchecked(_database: Database) -> None:
+    """Other tests prove what the variants leave."""
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pymysql
@@ -112,12 +113,16 @@ def _postgresql(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
     return sender
 
 
-def _mysql(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
-    connection = pymysql.connect(
+def mysql_connection(url: sa.URL) -> Any:
+    """A plain connection in autocommit."""
+    return pymysql.connect(
         host=url.host, port=url.port or 0, user=url.username, password=url.password or "", database=url.database,
         autocommit=True, ssl_disabled=True,
     )  # fmt: skip
-    cursor = connection.cursor()
+
+
+def _mysql(url: sa.URL) -> Callable[[str], Callable[[int], bool]]:
+    cursor = mysql_connection(url).cursor()
 
     def sender(statement: str) -> Callable[[int], bool]:
         def send(row: int) -> bool:
