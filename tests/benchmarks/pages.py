@@ -124,7 +124,7 @@ def _table(results: Results, part: str, cell: Callable[[Series, Series], str]) -
         return "Not measured."
     bases = [next(one for one in column if one.variant != IDLE) for column in columns]
     lines = [
-        ["", *(f"{column[0].major}, {_count(column[0].rows)}" for column in columns)],
+        ["", *(f"{column[0].major}{_count(column[0].rows)}" for column in columns)],
         ["---"] * (1 + len(columns)),
     ]
     shown = ((one.variant, one.build, one.title) for column in columns for one in column)
@@ -136,7 +136,7 @@ def _table(results: Results, part: str, cell: Callable[[Series, Series], str]) -
 
 
 def _count(rows: int) -> str:
-    return f"{rows:,} rows" if rows else "empty"
+    return f", {rows:,} rows" if rows else ""
 
 
 def _lines(text: str) -> str:
