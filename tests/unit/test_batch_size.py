@@ -97,3 +97,12 @@ def test_every_size_is_a_number_of_rows_within_bounds(course, fixed):
             size.adapt(before, seconds)
         assert isinstance(size.rows, int)
         assert 1 <= size.rows <= min(fixed or LARGEST, max(before * GROWTH, 1))
+
+
+def test_a_slow_network_does_not_make_batches_ever_smaller():
+    size = BatchSize(TARGET)
+    for _ in range(50):
+        size.adapt(size.rows, 3 * TARGET + size.rows / 20_000, 3 * TARGET)
+    assert 0.7 * TARGET <= size.rows / 20_000 <= TARGET
+    size.adapt(size.rows, TARGET, 1000.0)
+    assert size.rows < 2 * 0.8 * TARGET * 20_000

@@ -53,6 +53,7 @@ def backfill(
 
     Steps: takes the current last key as the end; scans the key ranges, each batch one UPDATE in one transaction with its
     checkpoint; under the default ``where`` counts the rows without a value, and scans again for new rows, at most 3 times.
+    PostgreSQL: under the default ``where``, without ``key`` and ``batch_size``, scans a large table page by page instead.
 
     Args:
         table_name: The table.

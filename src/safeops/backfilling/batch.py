@@ -1,10 +1,10 @@
 """One batch of a backfill. In this order:
 
-1. The last key of the batch is read; nothing is locked.
+1. The end of the batch is looked up (``walks``, ``pages``); nothing is locked.
 2. A transaction begins, with a short lock timeout.
-3. The rows between two keys are updated: by one UPDATE; for a Python function, by a SELECT that locks the rows and an
+3. The rows of the batch are updated: by one UPDATE; for a Python function, by a SELECT that locks the rows and an
    UPDATE with what the function returns.
-4. The checkpoint of the range is updated: its last key, its counters and its lease, only while this runner has the claim.
+4. The checkpoint of the range is updated: its position, its counters and its lease, only while this runner has the claim.
 5. The transaction commits: a batch and its checkpoint are kept together or not at all.
 
 The port ``Batches`` has the differences between databases.
@@ -12,16 +12,20 @@ The port ``Batches`` has the differences between databases.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from safeops.backfilling.by_function import ByFunction
-from safeops.backfilling.port import Batches, Bound
+from safeops.backfilling.pages import Heap, PageWalk
+from safeops.backfilling.port import AIM, Batches, Bound
 from safeops.backfilling.progress import Meter, Throttle
 from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import Part, State
 from safeops.backfilling.values import RANGE
+from safeops.backfilling.walks import KeyWalk, ListWalk, Walk
 from safeops.databases.base import Database
 from safeops.errors import BackfillIncomplete
 from safeops.execution.migration import Terms
@@ -54,11 +58,13 @@ class Written:
         part: The range after it.
         rows: The rows that were processed.
         walked: The rows that were scanned, including those that needed nothing.
+        key: The key of the last of them; empty if they were not in the order of a key.
     """
 
     part: Part
     rows: int
     walked: int
+    key: Bound
 
 
 class Batch:
@@ -79,30 +85,41 @@ class Batch:
         self.database, self.settings = terms.database, terms.settings
         self.port = Batches.of(terms.database)
         self.spec, self.limits, self.state, self.token, self.meter = spec, limits, state, token, meter
-        largest = LARGEST if spec.function is None else LARGEST_IN_PYTHON
-        self.size = BatchSize(limits.target_seconds, limits.batch_size, largest)
+        largest, aim = (LARGEST, self.port.aim) if spec.function is None else (LARGEST_IN_PYTHON, AIM)
+        self.size = BatchSize(limits.target_seconds, limits.batch_size, largest, aim)
+        self._by_key = KeyWalk(self.port, spec)
+        self._listed: dict[int, ListWalk] = {}
         self._by_function = ByFunction(terms.database, spec, self.size, meter)
 
     def write(self, part: Part) -> Written:
         """Write the next batch of a range and its checkpoint, or raise ClaimLost."""
-        size = self.size.rows
-        last = self.last_key(part, size)
-        finished = last == part.upto
-        keys = self.port.within(self.spec.key, part.after, last, first=part.first)
+        walk, size = self._walk(part), self.size.rows
+        taken = walk.next(part, size)
         began = time.monotonic()
-        with self.port.transaction(self._lock_timeout(size), flush=finished or self.settings.flush_each_batch):
-            rows, unfilled = self._update(keys)
-            walked = max(rows, 0 if finished else size)
+        with self.port.transaction(self._lock_timeout(size), flush=taken.finished or self.settings.flush_each_batch):
+            entered = time.monotonic()
+            rows, unfilled = self._update(taken.rows)
+            walked = max(rows, taken.walked)
             added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
-            self.state.checkpoint(part, self.token, last, finished=finished, **added)
-        self.size.adapt(walked or size, time.monotonic() - began)
-        return Written(part.after_batch(last, finished), rows, walked)
+            self.state.checkpoint(part, self.token, taken.end, finished=taken.finished, **added)
+        walk.wrote(rows)
+        self.size.adapt(max(rows, taken.scanned) or size, time.monotonic() - entered, entered - began)
+        return Written(part.after_batch(taken.end, taken.finished), rows, walked, taken.key)
 
-    def last_key(self, part: Part, rows: int) -> Bound:
-        """Return the last key of the next rows of a range."""
-        spec = self.spec
-        last = self.port.nth(spec.table, spec.key, spec.index, rows, after=part.after, first=part.first, upto=part.upto)
-        return last or part.upto or ()
+    def list_rows(self, number: int, keys: Sequence[Bound]) -> None:
+        """Walk a range over the rows with these keys only: all others were found to need nothing."""
+        self._listed[number] = ListWalk(self.port, self.spec, keys)
+
+    def key_of_next(self, part: Part) -> Bound:
+        """Return the key of the next row of a range."""
+        return self._walk(part).key_of_next(part)
+
+    def _walk(self, part: Part) -> Walk:
+        return self._by_pages if part.is_by_pages else self._listed.get(part.part, self._by_key)
+
+    @cached_property
+    def _by_pages(self) -> PageWalk:
+        return PageWalk(Heap.of(self.database), self.spec)
 
     def _lock_timeout(self, size: int) -> float:
         """Return how long a statement waits for a lock: short, because it keeps its updated rows locked while it waits."""
@@ -155,8 +172,8 @@ GROWTH = 2.0
 """How much larger than the last batch the next one may be."""
 MEMORY = 0.75
 """The weight of earlier batches after each new one: recent batches count most."""
-AIM = 0.8
-"""The share of the target to aim at: rows differ, and most batches should stay below the target."""
+OVERHEAD_GROWTH = 1.1
+"""How much the overhead grows at most from batch to batch: a single delay does not count."""
 FAR_TOO_LONG = 3.0
 """Times the target: a batch that took longer makes the next one smaller at once."""
 
@@ -171,21 +188,32 @@ class BatchSize:
         target: Seconds that a batch should take.
         fixed: Rows that a batch has at most, however long it takes; None adapts it.
         largest: Rows that a batch has at most.
+        aim: The share of the target to aim at.
     """
 
-    def __init__(self, target: float, fixed: int | None = None, largest: int = LARGEST) -> None:
-        self.target, self.fixed = target, fixed
+    def __init__(self, target: float, fixed: int | None = None, largest: int = LARGEST, aim: float = AIM) -> None:
+        self.target, self.fixed, self.aim = target, fixed, aim
         self.largest = self._largest = fixed or largest
         self.rows = fixed or min(FIRST, largest)
         self._rows = self._seconds = 0.0
+        self._overhead = math.inf
 
-    def adapt(self, rows: int, seconds: float) -> None:
-        """Choose the size of the next batch, from how long one took."""
+    def adapt(self, rows: int, seconds: float, overhead: float = 0.0) -> None:
+        """Choose the size of the next batch.
+
+        Args:
+            rows: The rows of the last one.
+            seconds: How long it took.
+            overhead: How long the statements before it took, which touch no rows. A slow network or a busy server delays
+                the others as well, and fewer rows in a batch would not help: so much does not count.
+        """
+        self._overhead = min(overhead, self._overhead * OVERHEAD_GROWTH)
+        seconds = max(seconds - self._overhead, seconds / 10)
         self._rows = MEMORY * self._rows + rows
         self._seconds = MEMORY * self._seconds + max(seconds, 1e-6)
         if seconds > FAR_TOO_LONG * self.target:
             self._rows, self._seconds = rows, seconds
-        wanted = float(self.fixed or self._rows / self._seconds * self.target * AIM)
+        wanted = float(self.fixed or self._rows / self._seconds * self.target * self.aim)
         self.rows = max(1, int(min(wanted, self.rows * GROWTH, self.largest)))
 
     def limit(self, rows: int | None) -> None:

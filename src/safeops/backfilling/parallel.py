@@ -43,7 +43,7 @@ SMALLEST = 1000
 
 @dataclass(frozen=True)
 class RangeTask:
-    """The scan of unclaimed key ranges, as a value that is sent to a worker.
+    """The scan of unclaimed ranges, as a value that is sent to a worker.
 
     A worker continues with the next free range on the same connection and with its adapted batch size. Tasks that start
     after all ranges are claimed have nothing to do. The number distinguishes equal tasks for executors that run those once.
@@ -125,7 +125,7 @@ def cut(
     """Cut a range of keys into pieces of about the same number of rows for the workers; return the last key of each."""
     if executor is None:
         return [upto]
-    pieces = RANGES_A_WORKER * (workers_of(executor) or DEFAULT_WORKERS)
+    pieces = pieces_for(executor)
     rows = max((database.sizes.estimated_rows(spec.table) or 0) // pieces, SMALLEST)
     cuts: list[Bound] = []
     with database.unbounded():
@@ -136,6 +136,11 @@ def cut(
                 break
             cuts.append(key)
     return [*cuts, upto]
+
+
+def pieces_for(executor: Executor | None) -> int:
+    """Return into how many pieces a range is cut at most."""
+    return 1 if executor is None else RANGES_A_WORKER * (workers_of(executor) or DEFAULT_WORKERS)
 
 
 def workers_of(executor: Executor) -> int | None:

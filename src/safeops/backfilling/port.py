@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from safeops.naming import Name
 
 Bound: TypeAlias = tuple[str, ...]
 """The values of a key, each as text that ``key_literal`` converts: drivers would lose digits and infinities."""
+
+AIM = 0.8
+"""The share of the target to aim at: rows differ, and most batches should stay below the target."""
 
 NewValues: TypeAlias = Sequence[tuple[Bound, Sequence[Any]]]
 """New values, one entry for each row: its key, and the new value of each column."""
@@ -51,6 +54,9 @@ class Batches(Port):
 
     place = "safeops.backfilling.{family}:Batches"
     asked = "Writing rows in batches"
+
+    aim: ClassVar[float] = AIM
+    """The share of the target to aim at."""
 
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
         """Return a text type that compares each character exactly."""

@@ -39,7 +39,8 @@ class BackfillProgress:
         seconds_left: How long the rest takes at that rate; None if unknown.
         batches: The batches that this run has committed.
         batch_size: The rows of the next batch.
-        key: The key of the last row of the last batch, as the server writes it; empty before the first.
+        key: The key of the last row of the last batch, as the server writes it; empty before the first, and if the rows
+            are not processed in the order of their key.
         waiting: Why a throttle waits; None while batches run.
         database: The connection of the backfill, for throttles that query the server.
     """

@@ -1,4 +1,4 @@
-"""Processes key ranges: claim a range, wait for the throttles, write batch after batch.
+"""Processes ranges: claim a range, wait for the throttles, write batch after batch.
 
 ``safeops.backfilling.batch`` lists the steps of a batch.
 """
@@ -177,7 +177,7 @@ class RangeWalker:
             return part
         self._blocked_since, self._pause = None, FIRST_PAUSE
         # Outside: the errors of a callback that uses a database are not those of the batch.
-        self.meter.add(written.rows, written.walked, written.part.after or (), self.batch.size.rows)
+        self.meter.add(written.rows, written.walked, written.key, self.batch.size.rows)
         return written.part
 
     def _narrow(self, error: DBAPIError) -> bool:
@@ -225,7 +225,7 @@ class RangeWalker:
         return safeops_error
 
     def _refused_row(self, error: DBAPIError, part: Part) -> ViolatingRows:
-        spec, key = self.spec, self.batch.last_key(part, 1)
+        spec, key = self.spec, self.batch.key_of_next(part)
         named = ", ".join(f"{column.name} = {value}" for column, value in zip(spec.key, key, strict=False))
         return ViolatingRows(
             f"Backfill {spec.name} cannot write the row of {spec.table} with {named}: {message_of(error)}.",

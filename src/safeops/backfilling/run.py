@@ -15,13 +15,14 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from safeops.backfilling.batch import Limits
 from safeops.backfilling.interruption import heartbeat, stopping_on_signals
-from safeops.backfilling.parallel import Connect, EngineSource, RangeTask, cut, run_tasks
-from safeops.backfilling.port import Batches, Bound
+from safeops.backfilling.parallel import Connect, EngineSource, RangeTask, run_tasks
+from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import RangeWalker, forgotten, note_lost_claim, stopped
+from safeops.backfilling.ranges import cut_rest, ranges_of_keys, ranges_of_pages
 from safeops.backfilling.spec import BackfillSpec
-from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
-from safeops.backfilling.status import Remaining, count_remaining, incomplete, plan_backfill
+from safeops.backfilling.state import WHOLE, ClaimLost, Part, Ranges, State
+from safeops.backfilling.status import LISTED, Remaining, count_remaining, incomplete, plan_backfill, remaining_keys
 from safeops.databases import database_on
 from safeops.databases.connections import side_connection
 from safeops.errors import BackfillConflict
@@ -35,6 +36,8 @@ log = logging.getLogger("safeops")
 
 SWEEPS = 3
 """How often new rows are swept up before the error that the application keeps writing them."""
+LISTED_FROM = 10_000
+"""Rows of a table from which on a sweep lists the keys."""
 OnProgress = Callable[[BackfillProgress], object]
 
 
@@ -177,15 +180,14 @@ class BackfillRun:
         rows = self.database.sizes.estimated_rows(spec.table)
         self.meter.begin(rows, totals.processed, totals.walked, totals.batches)
         if not self._ranges():
-            self._add_ranges(0)
+            self._add_ranges(0, self._all_ranges(along_pages=True))
         self._walk_ranges()
         remaining = self._remaining()
         for sweep in range(totals.sweep + 1, totals.sweep + 1 + SWEEPS):
             if not (spec.keeps_values and remaining.fillable):
                 break
             log.info("backfill %s: sweeping up %d new rows", spec.name, remaining.fillable)
-            self._add_ranges(sweep)
-            self._walk_ranges()
+            self._sweep(sweep, remaining, is_first=sweep == totals.sweep + 1)
             remaining = self._remaining()
         if spec.keeps_values and remaining.rows:
             self._end("incomplete")
@@ -208,20 +210,37 @@ class BackfillRun:
     def _ranges(self) -> list[Part]:
         return [part for part in self._parts() if part.part != WHOLE]
 
-    def _add_ranges(self, sweep: int) -> None:
-        """Add ranges from the current first key of the table to its last."""
-        database, spec = self.database, self.spec
-        first = self.walker.with_lock_retry(self._edge)
-        last = self.walker.with_lock_retry(partial(self._edge, last=True))
-        if first is None or last is None:
+    def _sweep(self, sweep: int, remaining: Remaining, *, is_first: bool) -> None:
+        """Process the rows that remain. If they are few, they alone are read, by their keys."""
+        listed = partial(remaining_keys, self.database, self.spec)
+        keys = self.walker.with_lock_retry(listed) if self._are_few(remaining.rows) else []
+        if not keys:
+            # Rows that other sessions update move from page to page: they cannot evade a walk along the key.
+            self._add_ranges(sweep, self._all_ranges(along_pages=is_first))
+            self._walk_ranges()
             return
-        cuts = self.walker.with_lock_retry(partial(cut, database, spec, self.executor, first, None, last))
-        number = len(self._ranges()) + 1
-        begin = partial(self.state.begin_sweep, spec.name, self.token, sweep, cuts, first, number)
-        self.walker.with_lock_retry(begin)
+        number = self._add_ranges(sweep, Ranges(keys[0], [keys[-1]]))
+        self.walker.batch.list_rows(number, keys)
+        self._walked_here = True
+        self.walker.walk(number)
 
-    def _edge(self, *, last: bool = False) -> Bound | None:
-        return Batches.of(self.database).edge(self.spec.table, self.spec.key, self.spec.index, last=last)
+    def _are_few(self, rows: int) -> bool:
+        """Return whether reading these rows alone is worth it: not in a small table."""
+        return rows <= LISTED and (self.database.sizes.estimated_rows(self.spec.table) or 0) >= LISTED_FROM
+
+    def _all_ranges(self, *, along_pages: bool) -> Ranges | None:
+        """Return ranges with all rows of the table; None if it has none."""
+        database, spec, executor, retried = self.database, self.spec, self.executor, self.walker.with_lock_retry
+        by_pages = retried(partial(ranges_of_pages, database, spec, self.limits, executor)) if along_pages else None
+        return by_pages or retried(partial(ranges_of_keys, database, spec, executor))
+
+    def _add_ranges(self, sweep: int, ranges: Ranges | None) -> int:
+        """Add ranges, and return the number of the first."""
+        number = len(self._ranges()) + 1
+        if ranges is not None:
+            begin = partial(self.state.begin_sweep, self.spec.name, self.token, sweep, ranges, number)
+            self.walker.with_lock_retry(begin)
+        return number
 
     def _walk_ranges(self) -> None:
         unfinished = self._unfinished_ranges()
@@ -264,9 +283,7 @@ class BackfillRun:
         part = self.walker.part(number)
         if part is None or part.upto is None:
             raise ClaimLost
-        cuts = self.walker.with_lock_retry(
-            partial(cut, self.database, self.spec, self.executor, part.first, part.after, part.upto)
-        )
+        cuts = self.walker.with_lock_retry(partial(cut_rest, self.database, self.spec, self.executor, part, part.upto))
         self.walker.with_lock_retry(partial(self.state.split, part, self.token, cuts, len(self._ranges()) + 1))
 
     def _tick(self) -> None:

@@ -39,6 +39,7 @@ class BackfillSpec:
         fillable: The condition of the rows that need it and that the values would fill; None if unknown.
         types: The types of all columns of the table, as SQLAlchemy reflects them; for a function only.
         columns_of_table: The columns of the table; for a function only.
+        any_order: Its rows can be processed in any order: the author has named no key, and what remains is found at the end.
         writes_each: The UPDATE writes each row that needs it, and no later query finds rows that it did not write.
         home: The default schema, whose name is not stored.
     """
@@ -55,6 +56,7 @@ class BackfillSpec:
     fillable: str | None = None
     types: Mapping[str, Any] = field(default_factory=dict)
     columns_of_table: Mapping[str, Column] = field(default_factory=dict)
+    any_order: bool = False
     writes_each: bool = False
     home: str | None = None
 
@@ -142,7 +144,7 @@ def spec_for(
     condition = condition_of(expressions, targets, where)
     spec = replace(spec, where=condition, keeps_values=keeps_values or where is None, home=database.home)
     if function is None:
-        spec = with_update(spec, expressions, values)  # type: ignore[arg-type]
+        spec = with_update(replace(spec, any_order=key is None and spec.keeps_values), expressions, values)  # type: ignore[arg-type]
         _check_runs(migration, name, (spec.update or "").replace(RANGE, "1 = 0"))
         return spec
     Batches.of(database).check_writes_values()

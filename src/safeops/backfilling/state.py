@@ -28,6 +28,8 @@ LONGEST_NAME = 190
 """Bytes of a name at most."""
 WHOLE = 0
 """The part for the backfill itself; its ranges are numbered from 1."""
+BY_PAGES = json.dumps({"along": "pages"})
+"""The ``work`` of a range whose positions are places in the table; that of a range of keys is empty."""
 COUNTERS = ("processed", "unfilled", "walked", "batches", "seconds")
 
 
@@ -50,7 +52,11 @@ def _column(type_: sa.types.TypeEngine[Any], name: str | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Part:
-    """A row of the table: a key range, or with ``part`` 0 the backfill itself; ``after`` is the last committed key."""
+    """A row of the table: a range, or with ``part`` 0 the backfill itself; ``after`` is the last committed key.
+
+    A range of keys begins above ``after``, or with ``first``, and ends with ``upto``. A range of pages begins at the place
+    ``after``, or at ``first``, and ends before the place ``upto``.
+    """
 
     name: str
     part: int = _column(sa.Integer())
@@ -82,12 +88,26 @@ class Part:
         spec: Mapping[str, Any] = json.loads(self.work or "{}")
         return spec
 
-    def after_batch(self, last: Bound, finished: bool) -> Part:
+    @property
+    def is_by_pages(self) -> bool:
+        """Whether the positions of this range are places in the table, not keys."""
+        return self.work == BY_PAGES
+
+    def after_batch(self, last: Bound | None, finished: bool) -> Part:
         return replace(self, after=last, status="finished" if finished else "running")
 
     def with_totals(self, ranges: Sequence[Part]) -> Part:
         """Return the backfill with the counters of all its ranges."""
         return replace(self, **{name: sum(getattr(part, name) for part in ranges) for name in COUNTERS})
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """New ranges: the start of the first, the end of each, and the ``work`` that they have."""
+
+    first: Bound
+    ends: Sequence[Bound]
+    work: str | None = None
 
 
 def table_for(database: Database, schema: str | None) -> sa.Table:
@@ -153,34 +173,27 @@ class State(StateTable):
             if self.part(name) is None:
                 raise
 
-    def begin_sweep(self, name: str, token: str, sweep: int, cuts: Sequence[Bound], first: Bound, number: int) -> None:
-        """Add the ranges of a sweep over the table, from the key ``first`` on, or raise ClaimLost."""
+    def begin_sweep(self, name: str, token: str, sweep: int, ranges: Ranges, number: int) -> None:
+        """Add the ranges of a sweep over the table, or raise ClaimLost."""
         with self.database.transaction():
             self.set_claimed_status(name, token, "running", sweep=sweep)
-            self._add_ranges(name, number, [None, *cuts], sweep, first)
+            self._add_ranges(name, number, [None, *ranges.ends], ranges.first, sweep=sweep, work=ranges.work)
 
     def _add_ranges(
-        self, name: str, number: int, cuts: Sequence[Bound | None], sweep: int, first: Bound | None = None
+        self, name: str, number: int, cuts: Sequence[Bound | None], first: Bound | None = None, **values: Any
     ) -> None:
         """Add a range between each two cuts, numbered from ``number`` on; the one without a start begins with ``first``."""
         for after, upto in pairwise(cuts):
-            self._insert(
-                name,
-                number,
-                status="running",
-                first_key=first if after is None else None,
-                after_key=after,
-                upto_key=upto,
-                sweep=sweep,
-            )
+            start = {"first_key": first if after is None else None, "after_key": after, "upto_key": upto}
+            self._insert(name, number, status="running", **start, **values)
             number += 1
 
     def split(self, part: Part, token: str, cuts: Sequence[Bound], number: int) -> None:
-        """Split the rest of a claimed range, and release it: it keeps the keys up to the first cut."""
+        """Split the rest of a claimed range, and release it: it keeps what is up to the first cut."""
         with self.database.transaction():
             self._change_claimed(part.name, WHOLE, token, lease_until=self._lease())
             self._change_claimed(part.name, part.part, token, upto_key=cuts[0], **UNCLAIMED)
-            self._add_ranges(part.name, number, cuts, part.sweep)
+            self._add_ranges(part.name, number, cuts, sweep=part.sweep, work=part.work)
 
     def set_status(self, name: str, status: str) -> None:
         """Set the status of a backfill, also if another runner has claimed it."""
@@ -192,7 +205,7 @@ class State(StateTable):
             name, WHOLE, token, status=status, updated_at=self._now(), lease_until=self._lease(), **changes
         )
 
-    def checkpoint(self, part: Part, token: str, last: Bound, *, finished: bool, **added: float) -> None:
+    def checkpoint(self, part: Part, token: str, last: Bound | None, *, finished: bool, **added: float) -> None:
         """Write the checkpoint of a range in the transaction of its batch, or raise ClaimLost."""
         columns = self.table.c
         self._change_claimed(

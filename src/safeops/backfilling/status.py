@@ -8,7 +8,7 @@ from functools import partial
 
 from safeops.arguments import arguments_checked
 from safeops.backfilling.batch import CANCELLED
-from safeops.backfilling.port import Batches
+from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import TABLE, WHOLE, Part, State
 from safeops.databases.base import Database
@@ -38,7 +38,7 @@ class BackfillState:
         seconds: The seconds that its batches took.
         ranges: The ranges that its keys are cut into.
         ranges_finished: How many of them are finished.
-        key: The key of the last row that was committed, if there is one range.
+        key: The key of the last row that was committed; empty if there are several ranges, or if they are ranges of pages.
         started_at: When it began, in seconds since 1970 by the server's clock.
         updated_at: When its last batch or change of status was, likewise.
         runner: The session that works on it; None if none does.
@@ -102,7 +102,7 @@ def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
         seconds=totals.seconds,
         ranges=len(ranges),
         ranges_finished=sum(part.is_finished for part in ranges),
-        key=(ranges[0].after or ()) if len(ranges) == 1 else (),
+        key=(ranges[0].after or ()) if len(ranges) == 1 and not ranges[0].is_by_pages else (),
         started_at=whole.started_at,
         updated_at=max((part.updated_at for part in (whole, *ranges) if part.updated_at is not None), default=None),
         runner=whole.session,
@@ -231,6 +231,22 @@ def count_remaining(database: Database, spec: BackfillSpec, unfilled: int) -> Re
         sql = f"SELECT count(*), count(CASE WHEN {fillable} THEN 1 END) FROM {table} WHERE {spec.where}"
         rows, fill = database.read(sql)[0]
     return Remaining(int(rows), max(int(fill) - unfilled, 0))
+
+
+LISTED = 20_000
+"""Rows of which a sweep lists the keys at most."""
+
+
+def remaining_keys(database: Database, spec: BackfillSpec) -> list[Bound]:
+    """Return the keys of rows that the backfill would fill, in their order; at most ``LISTED``."""
+    condition = f"({spec.where}) AND ({spec.fillable or '1 = 1'})"
+    names, table = database.quoted(*(column.name for column in spec.key)), database.quoted_table(spec.table)
+    texts = ", ".join(Batches.of(database).key_text(column) for column in spec.key)
+    # Sorted outside: the order must not make the server read the whole table by the index of the key.
+    source = f"SELECT {names} FROM {table} WHERE {condition} LIMIT {LISTED}"
+    with database.unbounded():
+        rows = database.read(f"SELECT {texts} FROM ({source}) safeops_rows ORDER BY {names}")
+    return [tuple(map(str, row)) for row in rows]
 
 
 def incomplete(database: Database, spec: BackfillSpec, remaining: Remaining, sweeps: int) -> BackfillIncomplete:
