@@ -11,7 +11,9 @@ from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import builds, shape
 from tests.benchmarks.backfill import PARTS
 from tests.benchmarks.results import IDLE, Results
+from tests.servers import ROOT
 
+pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source archive has no history of git")
 SHOWN = ("single", "serial")
 
 
