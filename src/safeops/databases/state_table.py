@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,6 +54,6 @@ class StateTable:
         self.database.run(f"DROP TABLE {self.database.quoted_table(self.name)}")
         return True
 
-    def execute(self, statement: Any) -> sa.CursorResult[Any]:
+    def execute(self, statement: Any, values: Mapping[str, Any] | None = None) -> sa.CursorResult[Any]:
         # With parameters, so SQLAlchemy compiles each statement once.
-        return self.database.connection.execute(statement)
+        return self.database.connection.execute(statement, values)
