@@ -82,7 +82,7 @@ def test_a_database_stays_small(kind):
     assert len([name for name in dir(database) if not name.startswith("_")]) <= MOST_NAMES
 
 
-LACKS = {("sqlite", "TableRenames"), ("sqlite", "Heap"), ("mysql", "Heap")}
+LACKS = {("sqlite", "TableRenames"), ("sqlite", "Heap"), ("mysql", "Heap"), ("mariadb", "Heap")}
 """The families without an implementation of a port."""
 
 

@@ -22,7 +22,8 @@ class Reflection(reflection.Reflection):
     def _tables(self, names: Sequence[Name]) -> dict[Name, Table | None]:
         bound = f"{int(self.database.lock_wait * 1000)}ms"
         quoted = json.dumps([self.quoted_table(name) for name in names])
-        rows = self.read(catalogue.TABLE + catalogue.ALL, bound=bound, quoted=quoted)
+        query = catalogue.table_query(catalogue.ALL, self.database.version)
+        rows = self.read(query, bound=bound, quoted=quoted)
         if any(catalogue.is_torn(raw) for (raw,) in rows):
             return super().tables(names)
         tables = [catalogue.table_of(raw) for (raw,) in rows]
