@@ -125,7 +125,7 @@ class Batches(port.Batches):
         return self._texts(target, rows), keys, values
 
     def _texts(self, target: Target, rows: NewValues) -> str:
-        """Return a table of the rows as texts. On MySQL 9.7 lists of VALUES are no faster (measured)."""
+        """Return a table of the rows as texts. On MySQL 9.7 lists of VALUES are not faster (measured)."""
         paths = ", ".join(f"{name} LONGTEXT CHARACTER SET utf8mb4 PATH '$.{name}'" for name in target.names)
         records = self.literal(self.json_records(target, rows, _encoded))
         return f"JSON_TABLE({records}, '$[*]' COLUMNS ({paths})) safeops_values"

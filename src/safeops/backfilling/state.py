@@ -217,7 +217,7 @@ class State(StateTable):
 
     @cached_property
     def _checkpoint(self) -> sa.Update:
-        # Made once: making the statement anew took longer than the server took to run it.
+        # Made once: making it for each batch took longer than the server took to run it.
         columns = self.table.c
         more = {name: columns[name] + sa.bindparam(f"more_{name}", type_=columns[name].type) for name in COUNTERS}
         return (

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# With psycopg 3, asking SQLAlchemy for the isolation level of an idle connection throws its prepared statements away.
+# With psycopg 3, SQLAlchemy's get_isolation_level() discards the prepared statements of an idle connection.
 #
-# psycopg 3 prepares a statement on the server once it has run five times: later runs are not planned again. A question such as
-# Connection.get_isolation_level() should change nothing. But on an idle connection SQLAlchemy ends it with a rollback, and after
-# a ROLLBACK psycopg sends DEALLOCATE ALL, because a statement that was prepared in the transaction may be gone. Alembic asks
-# for the level whenever autocommit_block() begins, so a migration in many steps plans its queries again and again. A ROLLBACK
-# TO SAVEPOINT has the same effect. Exits with 1 if that changes.
+# psycopg 3 prepares a statement on the server once it has run five times: later runs are not planned again. To read the
+# level should change nothing. But on an idle connection SQLAlchemy ends the query with a rollback, and after a ROLLBACK psycopg
+# sends DEALLOCATE ALL. Alembic reads the level whenever autocommit_block() begins, so a migration of many steps plans its
+# queries again and again. ROLLBACK TO SAVEPOINT has the same effect. Exits with 1 if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap '[ -f "$folder/data/postmaster.pid" ] && kill "$(head -1 "$folder/data/postmaster.pid")"; sleep 1; rm -rf "$folder"' EXIT
@@ -53,7 +52,7 @@ with engine.connect() as connection:
     connection.commit()
     after_savepoint = prepared(connection)
 
-print("guess:    a question leaves the prepared statements as they are")
-print(f"prepared: {before} before the question ({level}), {after} after it, {after_savepoint} after ROLLBACK TO SAVEPOINT")
+print("guess:    a query for the level leaves the prepared statements as they are")
+print(f"prepared: {before} before the query ({level}), {after} after it, {after_savepoint} after ROLLBACK TO SAVEPOINT")
 sys.exit(not (before >= 1 and after == 0 and again >= 1 and after_savepoint == 0))
 PY
