@@ -10,7 +10,7 @@ from alembic import op
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from tests.projects import log_lines, migrate, statements_of
+from tests.projects import is_watched, listening, log_lines, migrate, statements_of
 from tests.servers import numbers
 from tests.whole import one_in
 
@@ -541,10 +541,16 @@ def large(database, shape):
 
 def batches_of(database, name, work, **options):
     """The statements of the first and the fourth batch: which key it uses, what it reads, what it writes."""
-    with statements_of(database) as sent, pytest.raises(Enough):
+    sent = []
+
+    def record(connection, _cursor, text, parameters, *_):
+        if is_watched(connection, database):
+            sent.append((text, parameters))
+
+    with listening({"before_cursor_execute": record}), pytest.raises(Enough):
         migrate(database, lambda: backfill("t", work, batch_size=BATCH, name=name, progress=enough, **options))
-    asked = [one for one in sent if "safeops_key" in one and "OFFSET" in one]
-    done = [one for one in sent if re.match(r"UPDATE (?!safeops_b|.safeops_b)|SELECT .*safeops_0", one, re.S)]
+    asked = [one for one in sent if "safeops_key" in one[0] and "OFFSET" in one[0]]
+    done = [one for one in sent if re.match(r"UPDATE (?!safeops_b|.safeops_b)|SELECT .*safeops_0", one[0], re.S)]
     assert len(asked) == 4
     return asked[:1] + asked[-1:], done[: len(done) // 4] + done[-(len(done) // 4) :]
 
@@ -585,17 +591,22 @@ class TestPlans:
         for what, (work, options) in WORKS.items():
             asked, done = batches_of(database, f"{what}, {when}", work, **options)
             assert len(done) == (4 if what == "a function" else 2)
-            for statement in [*asked, *done]:
-                assert_reads_few(database, statement, f"{what}, {when}: {statement}")
+            for statement, parameters in [*asked, *done]:
+                assert_reads_few(database, statement, parameters, f"{what}, {when}: {statement}")
 
 
-def assert_plan_touches_few(database, statement, message):
+def run_again(connection, statement, parameters, before=""):
+    """Send a statement as it was sent, with what is put before it."""
+    driven = connection if parameters else connection.execution_options(no_parameters=True)
+    return driven.exec_driver_sql(before + statement, parameters or None)
+
+
+def assert_plan_touches_few(database, statement, parameters, message):
     with database.observer().connect() as connection:
-        driven = connection.execution_options(no_parameters=True)
         if "safeops_key" not in statement:
             # As in the transaction of a batch.
-            driven.exec_driver_sql("SET enable_seqscan = off")
-        rows = driven.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}").scalars().all()
+            connection.exec_driver_sql("SET enable_seqscan = off")
+        rows = run_again(connection, statement, parameters, "EXPLAIN (ANALYZE, TIMING OFF) ").scalars().all()
     plan = "\n".join(rows)
     nodes = re.findall(r"actual rows=([\d.]+) loops=(\d+)\)", plan)
     removed = sum(int(one) for one in re.findall(r"Rows Removed by [\w ]+: (\d+)", plan))
@@ -604,12 +615,15 @@ def assert_plan_touches_few(database, statement, message):
     assert removed + sum(float(one) * int(loops) for one, loops in nodes) <= 10 * BATCH, f"{message}\n{plan}"
 
 
-def assert_few_are_read(database, statement, message):
+def assert_few_are_read(database, statement, parameters, message):
     with database.observer().connect() as connection:
-        driven = connection.execution_options(no_parameters=True)
-        driven.exec_driver_sql("FLUSH STATUS")
-        driven.exec_driver_sql(statement)
-        counters = driven.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%'").all()
+        connection.exec_driver_sql("FLUSH STATUS")
+        run_again(connection, statement, parameters)
+        counters = (
+            connection.execution_options(no_parameters=True)
+            .exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%'")
+            .all()
+        )
     read = sum(int(value) for name, value in counters if name != "Handler_read_rnd_deleted")
     assert 0 < read <= 5 * BATCH + 5, f"{read} rows: {message}"
 
