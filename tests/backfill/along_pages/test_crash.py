@@ -10,7 +10,7 @@ from safeops.backfilling import pages
 from safeops.backfilling.postgresql import Heap
 
 LINES = 8
-"""Lines of a page: the four rows and their new versions have no more, and each further one would be a batch."""
+"""Lines of a page: the four rows and their new versions fit, and each further line would be a batch."""
 
 
 @pytest.fixture(autouse=True)
