@@ -26,6 +26,7 @@ from safeops import (
     set_server_default,
     settings,
 )
+from safeops.databases.postgresql import session
 from safeops.errors import SafeOpsError
 
 pytestmark = pytest.mark.only("postgresql")
@@ -64,7 +65,9 @@ def shown():
 
 
 @pytest.mark.only("pg18")
-def test_how_many_statements_a_change_takes(database):
+def test_how_many_statements_a_change_takes(database, monkeypatch):
+    # A build that takes longer is watched over another connection.
+    monkeypatch.setattr(session, "WATCH_EVERY", 60.0)
     database.execute(*WORLD)
 
     def body():
