@@ -231,6 +231,20 @@ def test_not_a_number(database):
     assert database.query("SELECT v::text, w::text FROM people") == [("NaN", "NaN")]
 
 
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize("value", [float("nan"), decimal.Decimal("NaN"), 2**70], ids=["nan", "decimal", "too large"])
+def test_what_sqlite_cannot_store_is_refused_and_not_lost(database, value):
+    database.execute("CREATE TABLE people (id integer PRIMARY KEY, v real, w)", "INSERT INTO people VALUES (1, 0.5, 7)")
+
+    @reads("id", writes=("w",))
+    def made(rows):
+        return [{"w": value} for _ in rows]
+
+    with pytest.raises(BackfillFunctionFailed, match="cannot be written"):
+        fill(database, made, where=True)
+    assert database.query("SELECT v, w FROM people") == [(0.5, 7)]
+
+
 KEYS = {
     "text": ("id varchar(40) COLLATE utf8mb4_bin", "id", ["'a'", "'A'", "'it''s'", "'\\\\'", "'ñ'", "''"]),
     "a collation": ("id varchar(40) COLLATE utf8mb4_unicode_ci", "id", ["'a'", "'B '", "'ñ'", "'it''s'"]),

@@ -68,7 +68,7 @@ class ByFunction:
         self._check_columns(function, tuple(new), shown[0])
         try:
             self.port.write(self.spec.target(tuple(new)), list(zip(keys, zip(*new.values(), strict=True), strict=True)))
-        except (SQLAlchemyError, TypeError, ValueError) as error:
+        except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
             if self._is_of_the_server(error):
                 raise
             problem = f"returned values that cannot be written: {getattr(error, 'orig', None) or error}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -67,7 +69,9 @@ class Batches(port.Batches):
         return f"(SELECT {source}) AS safeops_values", names[:width], names[width:]
 
     def _bound(self, value: Any, type_: sa.types.TypeEngine[Any]) -> Any:
-        """Return a value as the driver takes it."""
+        """Return a value as the driver takes it, or raise ValueError."""
+        if isinstance(value, (float, decimal.Decimal)) and math.isnan(value):
+            raise ValueError("SQLite has no NaN, and would store NULL")
         if isinstance(type_, sa.Integer) and isinstance(value, (str, float)) and value not in INFINITIES:
             return int(value)
         if value is None or isinstance(value, (bytes, bytearray, memoryview, float)):
