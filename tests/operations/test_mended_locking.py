@@ -425,3 +425,22 @@ def test_between_attempts_writers_get_a_share_of_the_time(database, monkeypatch)
     with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired), statements_of(database):
         migrate(database, add)
     assert pauses[0] >= 0.5 * 0.25 * 0.75
+
+
+# --- a clone in the same cluster -------------------------------------------------------------------------
+
+
+def test_a_lock_in_a_clone_of_the_database_is_not_an_obstacle(database):
+    """Its tables have the same OIDs."""
+    database.execute(*WORLD)
+    database.end_sessions()
+    clone = Database(database.server.copy(database.name), database.server)
+    try:
+        assert clone.query("SELECT 'users'::regclass::oid") == database.query("SELECT 'users'::regclass::oid")
+        with idle_holder(clone, "users", "ROW EXCLUSIVE", application_name="in-the-clone"):
+            assert migrate(database, build) is True
+            with idle_holder(database, "users"), pytest.raises(LockNotAcquired) as error:
+                migrate(database, add)
+        assert "idle-holder" in str(error.value) and "in-the-clone" not in str(error.value)
+    finally:
+        clone.drop()

@@ -6,20 +6,19 @@ finds what env.py, the role or the server have set.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from safeops.databases import server
+from safeops.databases.base import Database
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.steps import Step
 from safeops.errors import UnsupportedOnDatabase
-
-if TYPE_CHECKING:
-    from safeops.databases.postgresql.session import Session
 
 KEY = "safeops.bounds"
 SEES_ALL = {"row_security": "off"}
@@ -45,6 +44,36 @@ class Bounds:
     """The statements of the changes so far: most helpers make the same ones."""
 
 
+class Bounded(Database):
+    """A database whose session has bounds."""
+
+    @property
+    def connection(self) -> Connection:
+        restore(self)
+        return self.raw_connection
+
+    @property
+    def raw_connection(self) -> Connection:
+        """The connection as it is, with the bounds that the last step of a helper has left."""
+        return super().connection
+
+    def look(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Read what the bounds of a step do not change, such as the catalogue."""
+        return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
+
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
+        return bounding(self, lock, statement, step)
+
+    @contextmanager
+    def transaction(self, *beginning: str) -> Iterator[None]:
+        with restoring(self), super().transaction(*beginning):
+            yield
+
+    @abstractmethod
+    def check_session(self, session: int | None = None) -> None:
+        """Raise UnsupportedOnDatabase if statements reach sessions that serve others too; ``session`` has run the last."""
+
+
 def bounds_of(connection: Connection) -> Bounds:
     """Return what bounds the steps on a connection."""
     found: Bounds = connection.info.setdefault(KEY, Bounds())
@@ -52,7 +81,7 @@ def bounds_of(connection: Connection) -> Bounds:
 
 
 @contextmanager
-def bounding(database: Session, lock: float, statement: float | None, step: Step) -> Iterator[None]:
+def bounding(database: Bounded, lock: float, statement: float | None, step: Step) -> Iterator[None]:
     """Set the bounds of a step for the block; the next step of a helper finds them as they are."""
     bounds = bounds_of(database.raw_connection)
     before = bounds.now if bounds.steps else bounds.own
@@ -71,7 +100,7 @@ def bounding(database: Session, lock: float, statement: float | None, step: Step
             restore(database)
 
 
-def _begin(database: Session, bounds: Bounds, lock: float, statement: float | None, step: Step) -> Mapping[str, str]:
+def _begin(database: Bounded, bounds: Bounds, lock: float, statement: float | None, step: Step) -> Mapping[str, str]:
     """Set the bounds of the first step: in one statement if the session has what it had the last time."""
     if bounds.own:
         now = {**bounds.own, **wanted(database, bounds.own, bounds.deadlock, lock, statement, step)}
@@ -90,21 +119,21 @@ def _begin(database: Session, bounds: Bounds, lock: float, statement: float | No
     return bounds.own
 
 
-def _set_if_as_before(database: Session, bounds: Bounds, now: Mapping[str, str]) -> bool:
+def _set_if_as_before(database: Bounded, bounds: Bounds, now: Mapping[str, str]) -> bool:
     key = (*bounds.own.items(), *now.items())
     if key not in bounds.texts:
         bounds.texts[key] = _text_if_as_before(database, bounds, now)
     return bool(database.look(bounds.texts[key]))
 
 
-def _text_if_as_before(database: Session, bounds: Bounds, now: Mapping[str, str]) -> str:
+def _text_if_as_before(database: Bounded, bounds: Bounds, now: Mapping[str, str]) -> str:
     changed = {name: value for name, value in now.items() if value != bounds.own[name]}
     calls = "".join(f", set_config('{name}', {database.literal(value)}, false)" for name, value in changed.items())
     same = " AND ".join(f"current_setting('{name}') = {database.literal(value)}" for name, value in bounds.own.items())
     return sealed(f"SELECT 1{calls} FROM (SELECT WHERE pg_backend_pid() = {bounds.session} AND {same}) AS unchanged")
 
 
-def _change(database: Session, bounds: Bounds, now: Mapping[str, str]) -> None:
+def _change(database: Bounded, bounds: Bounds, now: Mapping[str, str]) -> None:
     changed = {name: value for name, value in now.items() if value != bounds.now.get(name)}
     # Should it fail, what is set is not known: the next change sets everything.
     bounds.now = {}
@@ -116,20 +145,20 @@ def _change(database: Session, bounds: Bounds, now: Mapping[str, str]) -> None:
     bounds.now = now
 
 
-def text_of(database: Session, session: int, values: Mapping[str, str]) -> str:
+def text_of(database: Bounded, session: int, values: Mapping[str, str]) -> str:
     """Return the statement that sets parameters of a session, and of no other."""
     calls = [f"set_config('{name}', {database.literal(value)}, false)" for name, value in values.items()]
     ours = ", ".join(f"CASE WHEN pg_backend_pid() = {session} THEN {call} END" for call in calls)
     return f"SELECT {ours}, pg_backend_pid()"
 
 
-def send(database: Session, session: int, text: str) -> None:
+def send(database: Bounded, session: int, text: str) -> None:
     """Send such a statement; raise if it has reached another session."""
     if database.look(text)[0][-1] != session:
         raise pooled(database, database.raw_connection)
 
 
-def pooled(database: Session, connection: Connection) -> UnsupportedOnDatabase:
+def pooled(database: Bounded, connection: Connection) -> UnsupportedOnDatabase:
     """Return the error of a connection whose statements reach sessions of others."""
     url = connection.engine.url.set(host="SERVER", port=5432, password=None, query={})
     return UnsupportedOnDatabase(
@@ -143,7 +172,7 @@ def pooled(database: Session, connection: Connection) -> UnsupportedOnDatabase:
     )
 
 
-def restore(database: Session) -> None:
+def restore(database: Bounded) -> None:
     """Restore what was set before the first step, unless a step is in progress."""
     connection = database.raw_connection
     if connection.invalidated or connection.closed:
@@ -155,7 +184,7 @@ def restore(database: Session) -> None:
 
 
 @contextmanager
-def shared(database: Session) -> Iterator[None]:
+def shared(database: Bounded) -> Iterator[None]:
     """Let the steps of the block, one helper, share their bounds."""
     bounds = bounds_of(database.raw_connection)
     bounds.helpers += 1
@@ -167,7 +196,7 @@ def shared(database: Session) -> Iterator[None]:
 
 
 @contextmanager
-def restoring(database: Session) -> Iterator[None]:
+def restoring(database: Bounded) -> Iterator[None]:
     """Have each step of the block restore what it has set, as in a transaction, whose end may revert that."""
     bounds = bounds_of(database.raw_connection)
     bounds.restoring += 1
@@ -180,7 +209,7 @@ def restoring(database: Session) -> Iterator[None]:
 class HelperSession(server.HelperSession):
     """Its steps share their bounds."""
 
-    database: Session
+    database: Bounded
 
     def isolation_level(self) -> str | None:
         # Psycopg 3 has the level that it begins transactions with. To show it would begin one and roll it back, and at each
@@ -197,7 +226,7 @@ class HelperSession(server.HelperSession):
 
 
 def wanted(
-    database: Session, own: Mapping[str, str], deadlock: float, lock: float, statement: float | None, step: Step
+    database: Bounded, own: Mapping[str, str], deadlock: float, lock: float, statement: float | None, step: Step
 ) -> dict[str, str]:
     """Return the settings of a step on a session that has these."""
     lock = _before_deadlock(lock, deadlock, step)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import server
 from safeops.databases.postgresql.bounds import pooled
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.session import FORBIDDEN
+from safeops.databases.postgresql.session import FORBIDDEN, HERE
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, Kind
 from safeops.databases.steps import Step
@@ -173,10 +173,10 @@ class Sizes(server.Sizes):
 
 
 # The lock was its last statement: since then it idles, while the runner works on another session.
-RUNNER = """
+RUNNER = f"""
 SELECT a.pid, a.usename, a.application_name, extract(epoch FROM clock_timestamp() - a.state_change)
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+WHERE l.granted AND l.locktype = 'advisory' AND {HERE}
   AND ((l.classid::bigint << 32) | l.objid::bigint) = :key AND l.objsubid = 1
 """
 

@@ -16,15 +16,13 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops._sqlalchemy import is_autocommit
 from safeops.databases import sqltext
-from safeops.databases.base import Database
 from safeops.databases.connections import CONNECTING, watching
 from safeops.databases.postgresql.bounds import (
     SEES_ALL,
-    bounding,
+    Bounded,
     bounds_of,
     bounds_of_step,
     pooled,
-    restore,
     restoring,
     send,
     text_of,
@@ -53,12 +51,14 @@ _PREPARED = """
 _PREPARED_LOCKS = """pg_prepared_xacts x
   JOIN pg_locks t ON t.locktype = 'transactionid' AND t.granted AND t.pid IS NULL AND t.transactionid = x.transaction
   JOIN pg_locks l ON l.pid IS NULL AND l.virtualtransaction = t.virtualtransaction"""
-_ON_TABLE = "l.granted AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)"
+# A database that was cloned from another has the same tables under the same OIDs.
+HERE = "l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_ON_TABLE = f"l.granted AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted) AND {HERE}"
 _IN_THE_WAY = "(:readers OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))"
 BLOCKERS_OF = f"""
 SELECT {SESSION_COLUMNS} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))
 UNION SELECT {_PREPARED} FROM {_PREPARED_LOCKS} JOIN pg_locks w ON w.pid = :pid AND NOT w.granted
-  AND w.locktype = l.locktype AND (w.relation = l.relation OR w.transactionid = l.transactionid)
+  AND w.locktype = l.locktype AND (w.database = l.database AND w.relation = l.relation OR w.transactionid = l.transactionid)
 WHERE l.granted AND (SELECT 0 = ANY (pg_blocking_pids(:pid)))
 """
 HOLDERS = f"""
@@ -114,30 +114,8 @@ _SESSION_NAME = """SELECT 'pid ' || pid || ' since ' ||
   to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM pg_stat_activity"""
 
 
-class Session(Database):
+class Session(Bounded):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
-
-    @property
-    def connection(self) -> Connection:
-        restore(self)
-        return self.raw_connection
-
-    @property
-    def raw_connection(self) -> Connection:
-        """The connection as it is, with the bounds that the last step of a helper has left."""
-        return super().connection
-
-    def look(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Read what the bounds of a step do not change, such as the catalogue."""
-        return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
-
-    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
-        return bounding(self, lock, statement, step)
-
-    @contextmanager
-    def transaction(self, *beginning: str) -> Iterator[None]:
-        with restoring(self), super().transaction(*beginning):
-            yield
 
     @contextmanager
     def _setting(self, session: int, values: Mapping[str, str], own: Mapping[str, str]) -> Iterator[None]:
