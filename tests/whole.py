@@ -9,7 +9,8 @@ Here it comes to every test on a server other than the first of CORE that the te
 `--whole` runs the latter on all of CORE too, and each case of the others on its first server and on a further one:
 
     that is for all of CORE         of MariaDB and SQLite the one that the case falls on by its name
-    marked whole by its author      one server of CORE: half of the cases the first, the others a further one
+    marked whole by its author      one server of CORE: half of the cases the first, the others a further one; of the
+                                    parameters of an ordinary one every second
     on a server in BETWEEN          of these the one that the name of the test falls on
     on MySQL                        every ninth of the cases that run on MariaDB, crashes included
     parameters, on PostgreSQL 15    every third
@@ -125,10 +126,14 @@ def _is_left_out(item: pytest.Item, servers: set[str], first: str) -> bool:
         return False
     if server == "mysql97":
         return number % 9 != 0 and not _is_named(item, server)
-    if _is_a_life(item) or (server == first and not item.get_closest_marker("whole")):
+    is_whole = bool(item.get_closest_marker("whole"))
+    if _is_a_life(item) or (server == first and not is_whole):
         return False
+    # Other bits of the number choose the server.
+    if is_whole and _case(item) and number >> 8 & 1:
+        return True
     if server in CORE:
-        return server not in _chosen(number, servers, first, alone=bool(item.get_closest_marker("whole")))
+        return server not in _chosen(number, servers, first, alone=is_whole)
     return bool(_case(item)) and number % 3 != 0
 
 
