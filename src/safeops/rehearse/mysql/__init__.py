@@ -1,0 +1,1 @@
+"""MariaDB and MySQL: what a rehearsal needs of them."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: what a rehearsal needs of it."""

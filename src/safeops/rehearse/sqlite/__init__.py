@@ -1,0 +1,1 @@
+"""SQLite: what a rehearsal needs of it."""

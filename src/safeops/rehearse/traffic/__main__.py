@@ -1,0 +1,5 @@
+"""Runs the process of the traffic."""
+
+from safeops.rehearse.traffic.worker import main
+
+main()

@@ -1,0 +1,217 @@
+"""The statements of a table, with values for them; what fails before the revisions run is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from safeops.rehearse.traffic.client import Client, Session
+from safeops.rehearse.traffic.ledger import text_of
+from safeops.rehearse.traffic.plan import Column, TableTraffic
+from safeops.rehearse.traffic.sql import Statement, Variable, listed
+from safeops.rehearse.traffic.values import Pool, Values
+
+SAMPLED = 2000
+"""Rows of a table that traffic knows and changes."""
+POOLED = 500
+"""Rows whose values are written to others."""
+STRETCHES = 16
+"""Places of an integer key from which they are taken."""
+TOO_WIDE = 4_000_000
+"""Bytes of the rows of a table that are kept in memory, about."""
+
+
+@dataclasses.dataclass
+class Work:
+    """What traffic does to a table.
+
+    Args:
+        place: The position of the table in the plan.
+        traffic: The table.
+        client: The statements and values of this database.
+        rows: Rows that exist.
+        pool: Makes values.
+    """
+
+    place: int
+    traffic: TableTraffic
+    client: Client
+    rows: list[Values]
+    pool: Pool
+    updates: list[tuple[Statement, tuple[str, ...]]] = dataclasses.field(default_factory=list)
+    insert: Statement | None = None
+    unrecorded: set[str] = dataclasses.field(default_factory=set)
+    """Columns whose values a trigger replaces: what they must have is not known."""
+
+    @property
+    def name(self) -> str:
+        return str(self.traffic.table)
+
+    def key(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(values[name] for name in self.traffic.key)
+
+    def recorded(self, values: Mapping[str, Any]) -> Values:
+        """Return the values that the ledger keeps."""
+        return {name: value for name, value in values.items() if name not in self.unrecorded}
+
+    # Statements -------------------------------------------------------------------------------------------------
+
+    @property
+    def select(self) -> Statement:
+        columns = ", ".join(self.client.quoted(column.name) for column in self.traffic.columns)
+        where = self._where() if self.traffic.key and self.rows else [" LIMIT 1"]
+        return Statement.joined(f"SELECT {columns} FROM {self._table}", *where)
+
+    @property
+    def delete(self) -> Statement:
+        return Statement.joined(f"DELETE FROM {self._table}", *self._where())
+
+    def update(self, names: Sequence[str]) -> Statement:
+        assigned = listed([f"{self.client.quoted(name)} = ", Variable(name)] for name in names)
+        return Statement.joined(f"UPDATE {self._table} SET ", *assigned, *self._where())
+
+    def inserted(self, columns: Sequence[Column]) -> Statement:
+        names = ", ".join(self.client.quoted(column.name) for column in columns)
+        values = listed([Variable(column.name)] for column in columns)
+        returned = f" RETURNING {self.client.column(self.traffic.key[0])}" if self.returns_key else ""
+        return Statement.joined(f"INSERT INTO {self._table} ({names}) VALUES (", *values, f"){returned}")
+
+    @property
+    def returns_key(self) -> bool:
+        return self.traffic.numbered and self.client.returns_key
+
+    @property
+    def _table(self) -> str:
+        return self.client.quoted_table(self.traffic.table)
+
+    def _where(self) -> list[Any]:
+        tests = listed(([f"{self.client.quoted(name)} = ", Variable(name)] for name in self.traffic.key), " AND ")
+        return [" WHERE ", *tests]
+
+    # Trials -----------------------------------------------------------------------------------------------------
+
+    def tried(self, session: Session) -> list[str]:
+        """Keep the statements that work, each tried in a transaction that is rolled back; return what does not work."""
+        notes: list[str] = []
+        chance = random.Random(0)
+        if not self.rows:
+            return [f"{self.name} has no rows: it is only read."]
+        if not self.traffic.key:
+            return notes
+        for group in self.traffic.groups:
+            if not self.pool.missing(group):
+                self._attempt(session, notes, partial(self._try_update, session, group, chance))
+        self._try_insert(session, notes, chance)
+        return notes
+
+    def _attempt(self, session: Session, notes: list[str], trial: Callable[[], None]) -> bool:
+        try:
+            with _rolled_back(session):
+                trial()
+        except Exception as error:
+            session.recover()
+            notes.append(f"{self.name}: traffic leaves out a statement that fails now: {first_line(error)}")
+            return False
+        return True
+
+    def _try_update(self, session: Session, group: tuple[str, ...], chance: random.Random) -> None:
+        row = chance.choice(self.rows)
+        values = self.pool.change(group, row, chance)
+        statement = self.update(group)
+        session.run(statement, [{**row, **values}[name] for name in statement.names])
+        self._note_replaced(session, row, values)
+        self.updates.append((statement, group))
+
+    def _try_insert(self, session: Session, notes: list[str], chance: random.Random) -> None:
+        if self.traffic.numbered:
+            if self._attempt(session, [], lambda: self._insert(session, chance)):
+                return
+            self.traffic = dataclasses.replace(self.traffic, numbered=False)
+        missing = self.pool.missing([column.name for column in self.traffic.inserted])
+        if missing:
+            notes.append(
+                f"{self.name}: no new rows, because {missing[0]} must be unique and no value can be made for it."
+            )
+            return
+        self._attempt(session, notes, lambda: self._insert(session, chance))
+
+    def _insert(self, session: Session, chance: random.Random) -> None:
+        columns = self.traffic.inserted
+        statement = self.inserted(columns)
+        values = self.pool.row([column.name for column in columns], chance)
+        cursor = session.run(statement, [values[name] for name in statement.names])
+        row = {self.traffic.key[0]: self.client.key_of(cursor), **values} if self.traffic.numbered else values
+        self._note_replaced(session, row, values)
+        session.run(self.delete, self.key(row))
+        self.insert = statement
+
+    def _note_replaced(self, session: Session, row: Values, values: Values) -> None:
+        names = list(values)
+        read = ", ".join(self.client.column(name) for name in names)
+        query = Statement.joined(f"SELECT {read} FROM {self._table}", *self._where())
+        found = session.run(query, self.key({**row, **values} if not self.traffic.numbered else row)).fetchone()
+        if found is None:
+            raise LookupError("a row cannot be read by its key after it was written")
+        self.unrecorded.update(
+            name for name, value in zip(names, found, strict=True) if text_of(value) != text_of(values[name])
+        )
+
+
+@contextmanager
+def _rolled_back(session: Session) -> Iterator[None]:
+    session.run(Statement((session.client.begins,)))
+    yield
+    session.run(Statement(("ROLLBACK",)))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a driver's error."""
+    args = [one for one in getattr(error, "args", ()) if isinstance(one, str)]
+    return (args[0] if args else str(error)).strip().split("\n")[0]
+
+
+# Rows of a table ---------------------------------------------------------------------------------------------------
+
+
+def work_on(client: Client, session: Session, place: int, traffic: TableTraffic) -> Work:
+    """Read rows of a table, and return what traffic does to it."""
+    names = [column.name for column in traffic.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in _sample(client, session, traffic, names)]
+    highest = {
+        column.name: int(_extreme(client, session, traffic, "max", column.name) or 0)
+        for column in traffic.columns
+        if column.kind == "integer" and column.unique
+    }
+    # Copies: the rows change as they are written.
+    return Work(place, traffic, client, rows, Pool(traffic.columns, [dict(row) for row in rows[:POOLED]], highest))
+
+
+def _sample(client: Client, session: Session, traffic: TableTraffic, names: Sequence[str]) -> list[Sequence[Any]]:
+    """Return rows from all over a table, if it has an integer key: neighbours are on few pages."""
+    first = traffic.key[0] if traffic.key else None
+    kinds = {column.name: column.kind for column in traffic.columns}
+    starts: list[int | None] = [None]
+    if first is not None and kinds[first] == "integer":
+        low, high = (int(_extreme(client, session, traffic, of, first) or 0) for of in ("min", "max"))
+        starts = [low + (high - low) * part // STRETCHES for part in range(STRETCHES)]
+    found: dict[tuple[Any, ...], Sequence[Any]] = {}
+    size = 0
+    for start in starts:
+        cursor = session.run(
+            Statement((client.sampled(traffic.table, names, traffic.key, start, SAMPLED // len(starts)),))
+        )
+        while size < TOO_WIDE and (row := cursor.fetchone()) is not None:
+            key = tuple(row[names.index(name)] for name in traffic.key) or (len(found),)
+            found.setdefault(key, row)
+            size += sum(len(value) if isinstance(value, (str, bytes)) else 32 for value in row)
+        cursor.close()
+    return list(found.values())
+
+
+def _extreme(client: Client, session: Session, traffic: TableTraffic, of: str, column: str) -> Any:
+    query = f"SELECT {of}({client.quoted(column)}) FROM {client.quoted_table(traffic.table)}"
+    return session.rows(query)[0][0]
