@@ -1,0 +1,20 @@
+"""MariaDB and MySQL: views, triggers and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from safeops.rehearse import schemas
+
+OBJECTS = """SELECT 'view', TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE()
+  UNION ALL SELECT 'trigger', CONCAT(TRIGGER_NAME, ' on ', EVENT_OBJECT_TABLE), ACTION_STATEMENT
+    FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()
+  UNION ALL SELECT 'function', ROUTINE_NAME, ROUTINE_DEFINITION
+    FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()"""
+
+
+class OtherObjects(schemas.OtherObjects):
+    """By ``information_schema``."""
+
+    def rows(self) -> Iterable[tuple[str, str, str]]:
+        return [(str(row[0]), str(row[1]), str(row[2])) for row in self.read(OBJECTS)]

@@ -1,0 +1,114 @@
+"""Who waits for whom is seen by a second connection, with the statement that took the lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from tests.servers import Database
+
+from safeops.rehearse.waits import TRAFFIC, blamed, watching_waits
+
+
+@dataclass
+class Statement:
+    """What is needed of a statement of the migration."""
+
+    sql: str
+    began: float
+    seconds: float
+    held_seconds: float
+    locks: dict[str, str] = field(default_factory=dict)
+
+
+class Writer(threading.Thread):
+    """A client of the application: how long its one statement took, as it measures it."""
+
+    def __init__(self, database: Database, name: str, sql: str) -> None:
+        super().__init__()
+        self.engine, self.session, self.sql, self.took = database.engine(), name, sql, 0.0
+
+    def run(self) -> None:
+        with self.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET application_name = '{self.session}'")
+            began = time.monotonic()
+            connection.exec_driver_sql(f"/* {self.session} */ {self.sql}")
+            self.took = time.monotonic() - began
+
+
+def blocked(database: Database, lock: str, table: str, mode: str, holds: float, release: str = "COMMIT") -> Statement:
+    """Holds a lock in a transaction for a while, as a migration does."""
+    with database.engine().connect() as connection:
+        began = time.monotonic()
+        connection.exec_driver_sql(lock)
+        time.sleep(holds)
+        connection.exec_driver_sql(release)
+        held = time.monotonic() - began
+    return Statement(lock, began, 0.001, held, {table: mode})
+
+
+@pytest.mark.only("pg15", "pg18")
+def test_a_wait_of_the_application_is_as_long_as_the_application_measures(database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE other (id int)")
+    writers = [Writer(database, f"{TRAFFIC} 1", "INSERT INTO t VALUES (1)"), Writer(database, "psql", "TABLE other")]
+    with watching_waits(database.engine()) as watch:
+        first = Statement("LOCK TABLE other", time.monotonic(), 0.0, 0.0, {"public.other": "SHARE"})
+        timer = threading.Timer(0.1, lambda: [writer.start() for writer in writers])
+        timer.start()
+        locking = blocked(database, "LOCK TABLE t IN SHARE MODE", "public.t", "SHARE", 1.0)
+        [writer.join() for writer in writers]
+    (wait,) = blamed(watch.waits, [first, locking])
+    assert (wait.table, wait.lock, wait.statement) == ("public.t", "ROW EXCLUSIVE", 1)
+    assert not wait.by_migration and "INSERT INTO t" in wait.who
+    assert abs(wait.seconds - writers[0].took) <= 0.2 * writers[0].took
+
+
+@pytest.mark.only("pg18")
+def test_the_migration_waits_for_the_application(database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    migration = Writer(database, "alembic", "ALTER TABLE t ADD COLUMN a int")
+    with watching_waits(database.engine()) as watch:
+        timer = threading.Timer(0.1, migration.start)
+        timer.start()
+        blocked(database, "LOCK TABLE t IN ROW EXCLUSIVE MODE", "public.t", "", 0.5)
+        migration.join()
+    (wait,) = watch.waits
+    assert wait.by_migration and wait.lock == "ACCESS EXCLUSIVE" and "ALTER TABLE" in wait.sql
+
+
+@pytest.mark.only("pg18")
+def test_two_statements_of_the_application_that_wait_for_each_other_are_not_counted(database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    holder = Writer(database, f"{TRAFFIC} 1", "DO $$BEGIN UPDATE t SET id = 1; PERFORM pg_sleep(0.5); END$$")
+    waiter = Writer(database, f"{TRAFFIC} 2", "UPDATE t SET id = 1")
+    with watching_waits(database.engine()) as watch:
+        holder.start()
+        time.sleep(0.1)
+        waiter.start()
+        [writer.join() for writer in (holder, waiter)]
+    assert watch.waits == []
+
+
+@pytest.mark.only("mysql")
+def test_a_wait_for_a_table_on_mariadb_and_mysql(database: Database) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    writer = Writer(database, TRAFFIC, "INSERT INTO t VALUES (1)")
+    with watching_waits(database.engine()) as watch:
+        threading.Timer(0.1, writer.start).start()
+        locking = blocked(database, "LOCK TABLES t READ", "t", "READ", 1.0, "UNLOCK TABLES")
+        writer.join()
+    (wait,) = blamed(watch.waits, [locking])
+    assert (wait.table, wait.statement, wait.by_migration) == ("t", 0, False)
+    assert "metadata lock" in wait.lock
+    assert abs(wait.seconds - writer.took) <= 0.2 * writer.took
+
+
+@pytest.mark.only("sqlite")
+def test_a_server_that_shows_no_waits(database: Database) -> None:
+    with watching_waits(database.engine()) as watch:
+        time.sleep(0.2)
+    assert watch.waits == [] and "the traffic measures" in watch.unseen
