@@ -39,24 +39,24 @@ WORLD = (
 )
 CHANGES = {
     "create_table": (lambda: create_table_if_missing("new", sa.Column("id", sa.Integer, primary_key=True)), 6),
-    "add_column": (lambda: add_column_if_missing("users", sa.Column("email", sa.Text)), 6),
+    "add_column": (lambda: add_column_if_missing("users", sa.Column("email", sa.Text)), 5),
     "create_index": (lambda: create_index_if_missing("ix", "users", ["name"]), 8),
     "create_foreign_key": (
         lambda: create_foreign_key_if_missing("fk", "users", "teams", ["team"], ["id"]),
-        9,
+        8,
     ),
-    "create_check": (lambda: create_check_constraint_if_missing("ck", "users", "age > 0"), 7),
-    "create_unique": (lambda: create_unique_constraint_if_missing("uq", "users", ["name"]), 11),
-    "set_server_default": (lambda: set_server_default("users", "name", "x"), 10),
-    "alter_type": (lambda: alter_column_type("users", "name", sa.String(60)), 18),
-    "enforce_not_null": (lambda: enforce_not_null("users", "name"), 10),
+    "create_check": (lambda: create_check_constraint_if_missing("ck", "users", "age > 0"), 6),
+    "create_unique": (lambda: create_unique_constraint_if_missing("uq", "users", ["name"]), 10),
+    "set_server_default": (lambda: set_server_default("users", "name", "x"), 4),
+    "alter_type": (lambda: alter_column_type("users", "name", sa.String(60)), 9),
+    "enforce_not_null": (lambda: enforce_not_null("users", "name"), 6),
     "relax_not_null": (lambda: relax_not_null("users", "age"), 5),
     "set_comment": (lambda: set_comment("users", None, "x"), 4),
     "create_enum": (lambda: create_enum_if_missing("mood", ["a"]), 4),
-    "drop_index": (lambda: drop_index_if_exists("ix", "users"), 7),
-    "drop_constraint": (lambda: drop_constraint_if_exists("ck", "users"), 5),
-    "drop_column": (lambda: drop_column_if_exists("users", "old"), 12),
-    "drop_table": (lambda: drop_table_if_exists("new"), 12),
+    "drop_index": (lambda: drop_index_if_exists("ix", "users"), 6),
+    "drop_constraint": (lambda: drop_constraint_if_exists("ck", "users"), 4),
+    "drop_column": (lambda: drop_column_if_exists("users", "old"), 11),
+    "drop_table": (lambda: drop_table_if_exists("new"), 9),
 }
 
 

@@ -171,6 +171,12 @@ class Table:
     bytes: int = 0
     partitions: tuple[Name, ...] = ()
     sql: str = ""
+    shows_all_rows: bool = False
+    """No row security hides rows from the role that inspected it; False also if that is not known."""
+    is_inherited: bool = True
+    """Other tables, such as partitions, inherit from it; True also if that is not known."""
+    unpublished: bool = False
+    """Its database has no publications; False also if that is not known."""
 
     @property
     def is_partitioned(self) -> bool:

@@ -149,10 +149,12 @@ def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
     return with_lock_retry(migration, step.does, action, step)
 
 
-def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:
+def refuse_hidden_rows(migration: Migration, *tables: Name | Table) -> None:
     """Raise UnsafeOperation if row security hides rows of the tables from the migration: it would take a part for all."""
-    if migration.database.abilities.has_row_security and not migration.offline:
-        look_into(migration, tables[0], lambda: migration.database.refuse_hidden_rows(tables))
+    asked = [table for table in tables if not (isinstance(table, Table) and table.shows_all_rows)]
+    names = [table.name if isinstance(table, Table) else table for table in asked]
+    if names and migration.database.abilities.has_row_security and not migration.offline:
+        look_into(migration, names[0], lambda: migration.database.refuse_hidden_rows(names))
 
 
 def check_has_columns(table: Table, columns: Iterable[str]) -> None:

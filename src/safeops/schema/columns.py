@@ -256,7 +256,7 @@ def check_companions(migration: Migration, alone: sa.Table, name: Name, table: T
     companions = [*_companions(alone, name)]
     if any(not isinstance(thing, sa.Index) or thing.unique for thing, _ in companions):
         referents = [key.referred_table for key in alone.foreign_key_constraints]
-        refuse_hidden_rows(migration, table.name, *(Name(referent.name, referent.schema) for referent in referents))
+        refuse_hidden_rows(migration, table, *(Name(referent.name, referent.schema) for referent in referents))
     for thing, module in companions:
         module.check_ready(migration, thing, name, table, if_different)
 

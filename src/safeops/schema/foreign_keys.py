@@ -196,7 +196,7 @@ def create(
         return built
     source = existing(migration, name) if built else source
     plan = _plan(migration, name, key, source, validate, replaces)
-    offenders = refusals.orphans(migration, source, key, referent.name)
+    offenders = refusals.orphans(migration, source, key, referent)
     explain = refusals.explained_by(migration, source, offenders if validate else None)
     with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
         return execute(migration, plan, explain) or built
@@ -286,7 +286,7 @@ def _refuse_unready(
     _refuse_partitioned(migration, key, {source.name: source, other: referent})
     _refuse_not_unique(key, referent, other, remote)
     if validate:
-        refusals.refuse(migration, source, refusals.orphans(migration, source, key, referent.name))
+        refusals.refuse(migration, source, refusals.orphans(migration, source, key, referent))
 
 
 def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:

@@ -83,8 +83,8 @@ def real_differences(
         return unexplained(found, table.name, existing.name) if ahead else found
 
     found = counted(differences(existing, wanted, ignoring))
-    if not found:
-        return []
+    if not found or all(migration.database.is_certain(one) for one in found):
+        return found
     asked = look_into(migration, table.name, lambda: migration.database.probe(table, construct))
     if isinstance(asked, Column):
         # A comment has one spelling; some servers set it in a separate statement.
@@ -175,7 +175,7 @@ class Offenders:
     columns: str = "*"
     remedy: str = "Fix or delete these rows, and run again. This query finds all of them:"
     grouped: str = ""
-    referents: tuple[Name, ...] = ()
+    referents: tuple[Name | Table, ...] = ()
 
     @property
     def query(self) -> str:
@@ -196,18 +196,18 @@ def against_check(migration: Migration, table: Table, name: str, condition: str)
     )
 
 
-def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name) -> Offenders:
+def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name | Table) -> Offenders:
     """Return the rows that refer to a missing row of the referent table; a NULL in the key refers to none."""
-    database = migration.database
+    database, other = migration.database, referent.name if isinstance(referent, Table) else referent
     local = [f"child.{database.quoted(column)}" for column in key.column_keys]
     remote = [f"parent.{database.quoted(element.column.name)}" for element in key.elements]
     matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
     given = " AND ".join(f"{column} IS NOT NULL" for column in local)
     source = (
         f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
-        f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
+        f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(other)} AS parent WHERE {matched})"
     )
-    refer = f"by ({', '.join(key.column_keys)}) to rows that do not exist in {referent}"
+    refer = f"by ({', '.join(key.column_keys)}) to rows that do not exist in {other}"
     problem = (f"of {table.name}", "refer", refer)
     keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
     return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
@@ -259,7 +259,7 @@ def explained_by(
     Whether row security hides rows from that error is checked now, before anything is changed.
     """
     if table is not None and offenders is not None:
-        refuse_hidden_rows(migration, table.name, *offenders.referents)
+        refuse_hidden_rows(migration, table, *offenders.referents)
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
         if table is None or not migration.database.errors.is_violation(error):

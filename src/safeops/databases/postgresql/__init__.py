@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
 from safeops import _sqlalchemy
-from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.bounds import restoring
@@ -21,7 +21,7 @@ from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexes import with_included
 from safeops.databases.postgresql.server import VIOLATIONS
 from safeops.databases.postgresql.session import FORBIDDEN, Session
-from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
+from safeops.databases.postgresql.types import PROBE, is_built_in, is_literal, split_collation, sqlstate, type_name
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
@@ -92,6 +92,11 @@ class PostgreSQL(Session):
 
     def has_schema(self, schema: str) -> bool:
         return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
+
+    def is_certain(self, found: Difference) -> bool:
+        if found.part == "default":
+            return found.existing is None and is_literal(found.wanted)
+        return found.part == "type" and is_built_in(found.existing) and is_built_in(found.wanted)
 
     # Requested definitions ---------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ TABLE = """
 SELECT json_build_object(
   'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
   'bytes', c.relpages::bigint * current_setting('block_size')::bigint,
+  'hides_rows', c.relrowsecurity AND row_security_active(c.oid), 'publications', EXISTS (SELECT FROM pg_publication),
+  'inherited', c.relhassubclass,
   'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = c.oid AND m.classoid = 'pg_class'::regclass
     AND m.objsubid = 0),
   'columns', (
@@ -125,6 +127,9 @@ def table_of(raw: str) -> Table:
             for index in found["indexes"] or ()
         },
         partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
+        is_inherited=found["inherited"],
+        shows_all_rows=not found["hides_rows"],
+        unpublished=not found["publications"],
     )
 
 

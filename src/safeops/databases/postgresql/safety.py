@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 
 from safeops.databases import safety
-from safeops.databases.definitions import Constraint, Published, Table, names_in
+from safeops.databases.definitions import Constraint, Index, Published, Table, names_in
 from safeops.databases.postgresql import catalogue
-from safeops.databases.postgresql.types import PROBE
+from safeops.databases.postgresql.types import PROBE, is_literal, widens
 from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
@@ -59,7 +59,9 @@ class Safety(safety.Safety):
         return not isinstance(column.type, DOMAIN) and super().default_is_constant(column)
 
     def column_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
-        own = column.identity is not None or column.computed is not None or column.server_default is not None
+        text = self.database.default_text(column)
+        # A literal is kept once for all rows; what an expression does only the server knows.
+        own = column.identity is not None or column.computed is not None or not (text is None or is_literal(text))
         domain = self.database.types.domain(column.type)
         if not (own or domain) or not self.database.adds_by_rewriting(existing, *self.database.types.adding(column)):
             return None
@@ -108,6 +110,9 @@ class Safety(safety.Safety):
         scanned = [check for check in existing.of_kind("check") if name in names_in(check)]
         if scanned:
             return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
+        indexed = any(isinstance(thing, Index) for thing in existing.things_using(name))
+        if not indexed and widens(existing.columns[name].type, self.database.type_text(column.type)):
+            return self._refusal_below(column, existing)
         try:
             rewrites = self.database.rewrites(existing, self.database.ddl.type_sql(Name(PROBE), column))
         except sa.exc.DBAPIError as error:
@@ -118,6 +123,8 @@ class Safety(safety.Safety):
 
     def _refusal_below(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Return why a partition, or another inheriting table, must be scanned or rewritten."""
+        if not existing.is_inherited:
+            return None
         for schema, table, _, check, has_indexes in self.read(TABLES_BELOW, id=existing.id, column=str(column.name)):
             below = Name(table, schema)
             if check is not None:
@@ -244,7 +251,8 @@ class Dependents(safety.Dependents):
     database: PostgreSQL
 
     def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
-        lost = self.read(LOST_REPLICA_IDENTITIES, id=existing.id, indexes=list(indexes)) if indexes else []
+        asked = indexes and not existing.unpublished
+        lost = self.read(LOST_REPLICA_IDENTITIES, id=existing.id, indexes=list(indexes)) if asked else []
         if not lost:
             return
         listed = "".join(
@@ -276,7 +284,7 @@ class Dependents(safety.Dependents):
             )
 
     def published(self, existing: Table) -> Published:
-        return self._published(self.read(PUBLICATIONS, id=existing.id))
+        return Published() if existing.unpublished else self._published(self.read(PUBLICATIONS, id=existing.id))
 
     def published_when_new(self, name: Name) -> Published:
         if self.database.version < (15,):

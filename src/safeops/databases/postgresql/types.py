@@ -25,6 +25,13 @@ from safeops.planned import Effect
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
 
+# Each is a keyword: whatever the search_path is, these are the types of the server.
+_KEYWORDS = re.compile(
+    r"(varchar|char|integer|bigint|smallint|boolean|real|double precision|numeric|timestamp with(out)? time zone"
+    r"|time with(out)? time zone)( ?\(\d+(, ?\d+)?\))?",
+    re.IGNORECASE,
+)
+
 # A domain has the rules of its base domain too.
 DOMAINS = """
 WITH RECURSIVE chain AS (
@@ -50,7 +57,8 @@ class Types(ddl.Types):
         return self.existing_domain(type_) or (self.wanted_domain(type_) if self.is_domain(type_) else None)
 
     def existing_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        return self._domain(split_collation(self.database.type_text(type_))[0])
+        text = split_collation(self.database.type_text(type_))[0]
+        return None if _KEYWORDS.fullmatch(text) else self._domain(text)
 
     def _domain(self, text: str) -> Domain | None:
         raw = self.scalar(DOMAINS, type=text)
@@ -208,6 +216,30 @@ def _spelled(name: str, arguments: str) -> str:
     if name == "numeric" and arguments and "," not in arguments:
         arguments += ",0"
     return f"{name}({arguments})" if arguments else name
+
+
+_LITERAL = re.compile(r"'(?:[^']|'')*'|-?\d+(?:\.\d+)?|true|false", re.IGNORECASE)
+_BUILT_IN = re.compile(
+    r"(character varying|character|text|integer|bigint|smallint|numeric|real|double precision|boolean|date|uuid|jsonb?|bytea"
+    r"|(timestamp|time)(\(\d\))? with(out)? time zone)(\(\d+(,\d+)?\))?"
+)
+_VARYING = re.compile(r"character varying(?:\((\d+)\))?")
+
+
+def is_literal(text: str | None) -> bool:
+    """Return whether a default is one value other than NULL."""
+    return text is not None and _LITERAL.fullmatch(text) is not None
+
+
+def is_built_in(type_: str) -> bool:
+    """Return whether a type, spelled as ``format_type()`` does, is one of the server's own with a single spelling."""
+    return _BUILT_IN.fullmatch(type_) is not None
+
+
+def widens(old: str, new: str) -> bool:
+    """Return whether each text of the old type is one of the new type as it is, so that no row changes."""
+    before, after = _VARYING.fullmatch(old), _VARYING.fullmatch(type_name(new))
+    return before is not None and after is not None and (not after[1] or int(before[1] or 2**31) <= int(after[1]))
 
 
 def split_collation(type_text: str) -> tuple[str, str | None]:
