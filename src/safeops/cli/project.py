@@ -22,7 +22,7 @@ from safeops.review.reviewed import path_in_repository
 from safeops.runner.checks import ERROR, Checked, Finding
 from safeops.runner.revision_run import DONE, Result
 from safeops.runner.revision_run import PENDING as IS_PENDING
-from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
+from safeops.runner.revisions import MERGE, Pending, heads_of, merge, scripts_of, stay_apart
 from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION, Attention, Status, status
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Heads(Result):
 def _heads(options: Namespace) -> Heads:
     config = config_of(options)
     merged = merge(config, options.message) if options.merge else None
-    return Heads(tuple(heads(config)), merged, stay_apart(scripts_of(config)), options.merge)
+    script = scripts_of(config)
+    return Heads(tuple(heads_of(script)), merged, stay_apart(script), options.merge)
 
 
 def _heads_lines(result: Heads) -> Iterator[str]:

@@ -82,7 +82,7 @@ class EmptyDatabases:
         """Provide one, or raise NotReady: none can be created, or the one at ``scratch_url`` is not empty."""
         with explaining_errors():
             if self.scratch_url is None:
-                self._reached = self._reached or reached_for_copies(self.config)
+                self._reached = self._reached or reached_for_copies(self.config, self.script)
                 with temporary_database(self.config, reached=self._reached) as database:
                     yield database
                 return

@@ -166,7 +166,7 @@ def _changed(script: ScriptDirectory, repository: Repository, base: str, why: st
 def _new(config: Config, script: ScriptDirectory) -> Selection:
     try:
         with not_waiting():
-            reached = reach_existing(config)
+            reached = reach_existing(config, script)
     except Exception as error:
         return _lacking(script, f"the database cannot be reached: {summary(error)}")
     if unknown := unknown_revisions(script, reached.current):

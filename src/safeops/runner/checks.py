@@ -164,12 +164,12 @@ def _findings(config: Config, scratch_url: str | None, since: str | None, made: 
     findings = [*_heads(directory), *_downgrades(new)]
     made += ["heads", "downgrade", "offline", "up"]
     has_downgrades = all(hasattr(script.module, "downgrade") for script in new)
-    with explaining_errors(), temporary_database(config, scratch_url) as temporary:
+    with explaining_errors(), temporary_database(config, scratch_url, script=directory) as temporary:
         findings += _offline(temporary, new)
         findings += _up_down_up(temporary, since, made, has_downgrades=has_downgrades)
         findings += _env(temporary)
         made.append("env")
-    return len(scripts), [*findings, *(_database(config, made) if scratch_url is None else ())]
+    return len(scripts), [*findings, *(_database(config, directory, made) if scratch_url is None else ())]
 
 
 def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
@@ -192,14 +192,14 @@ def _heads(script: ScriptDirectory) -> Iterator[Finding]:
 def _env(temporary: TemporaryDatabase) -> Iterator[Finding]:
     file = Path(temporary.script.dir) / "env.py"
     place = (str(file), line_of(file, r".*context\.configure")) if file.is_file() else (None, None)
-    for message in reach(temporary.config).missing_in_env():
+    for message in reach(temporary.config, temporary.script).missing_in_env():
         yield Finding("env", ERROR, message, *place)
 
 
-def _database(config: Config, made: list[str]) -> Iterator[Finding]:
+def _database(config: Config, script: ScriptDirectory, made: list[str]) -> Iterator[Finding]:
     """Check the project's own database if it can be reached; in continuous integration there is none."""
     try:
-        reached = reach_existing(config)
+        reached = reach_existing(config, script)
     except SafeOpsError:
         return
     made.append("database")

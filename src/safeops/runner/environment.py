@@ -148,9 +148,9 @@ def current_on(connection: Connection, options: dict[str, Any]) -> tuple[str, ..
 # Through env.py -------------------------------------------------------------------------------------------------
 
 
-def reach(config: Config) -> ReachedDatabase:
+def reach(config: Config, script: ScriptDirectory | None = None) -> ReachedDatabase:
     """Return the database that env.py connects to."""
-    script = scripts_of(config)
+    script = script or scripts_of(config)
 
     def describe(context: MigrationContext) -> ReachedDatabase:
         assert context.connection is not None
@@ -160,27 +160,28 @@ def reach(config: Config) -> ReachedDatabase:
 
     with without_migration_lock() as lock_calls:
         before = len(lock_calls)
-        reached = run_env(config, describe)
+        reached = run_env(config, describe, script)
         return replace(reached, takes_lock=len(lock_calls) > before)
 
 
-def reach_existing(config: Config) -> ReachedDatabase:
+def reach_existing(config: Config, script: ScriptDirectory | None = None) -> ReachedDatabase:
     """Return the database that env.py connects to; raise Unreachable if connecting would create it."""
     with explaining_errors(), _creating_no_database():
-        return reach(config)
+        return reach(config, script)
 
 
-def run_env(config: Config, body: Callable[[MigrationContext], T]) -> T:
+def run_env(config: Config, body: Callable[[MigrationContext], T], script: ScriptDirectory | None = None) -> T:
     """Run env.py with ``body`` instead of revisions; nothing is written, and the migration lock is not taken.
 
     Args:
         config: The configuration of the project.
         body: Gets the context that env.py configured, while its connection is open.
+        script: The revisions of the project, if they were loaded before: loading runs each of their files.
 
     Raises:
         UnsupportedOnDatabase: env.py migrates several databases at once.
     """
-    script = scripts_of(config)
+    script = script or scripts_of(config)
     results: list[T] = []
 
     def instead(_current: Any, context: MigrationContext) -> list[Any]:
@@ -204,11 +205,14 @@ def run_env(config: Config, body: Callable[[MigrationContext], T]) -> T:
 # Without writing ------------------------------------------------------------------------------------------------
 
 
-def inspect(config: Config, body: Callable[[Migration], T], *, refusing_writes: bool = False) -> T:
+def inspect(
+    config: Config, script: ScriptDirectory, body: Callable[[Migration], T], *, refusing_writes: bool = False
+) -> T:
     """Run env.py with ``body`` instead of revisions, on a session that writes nothing.
 
     Args:
         config: The configuration of the project.
+        script: Its revisions.
         body: Gets what a helper gets.
         refusing_writes: Have the server refuse writes, for code of a revision; TransactionNotOurs if it cannot.
 
@@ -216,7 +220,7 @@ def inspect(config: Config, body: Callable[[Migration], T], *, refusing_writes: 
         SafeOpsError: The database cannot be reached, or refuses to let this user read.
     """
     with explaining_errors(), _creating_no_database():
-        return run_env(config, lambda context: _inspect(context, body, refusing_writes))
+        return run_env(config, lambda context: _inspect(context, body, refusing_writes), script)
 
 
 def _inspect(context: MigrationContext, body: Callable[[Migration], T], refusing_writes: bool) -> T:

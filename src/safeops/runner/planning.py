@@ -100,7 +100,7 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
     def body(migration: Migration) -> Plan:
         return _plan(migration, steps_to(script, revision, migration.context.get_current_heads(), down=down), down)
 
-    return inspect(config, body, refusing_writes=True)
+    return inspect(config, script, body, refusing_writes=True)
 
 
 def refuse_what_would_fail(config: Config, revision: str) -> list[str]:

@@ -204,7 +204,10 @@ def _is_known(script: ScriptDirectory, revision: str) -> bool:
 
 def heads(config: Config) -> list[Pending]:
     """Return the newest revisions that there are files for; no database is queried."""
-    script = scripts_of(config)
+    return heads_of(scripts_of(config))
+
+
+def heads_of(script: ScriptDirectory) -> list[Pending]:
     newest = [script.get_revision(head) for head in sorted(script.get_heads())]
     return [Pending(head.revision, head.doc or "") for head in newest]
 

@@ -66,11 +66,12 @@ def stamp(
     Example:
         stamp(Config("alembic.ini"), "head")
     """
-    _check_revision(scripts_of(config), revision)
-    reached = reach_existing(config)
+    script = scripts_of(config)
+    _check_revision(script, revision)
+    reached = reach_existing(config, script)
     with holding_lock(reached, wait, f"{command_line(config, 'stamp', revision)}{' --verify' if verify else ''}"):
         before = reached.current_now()
-        differences = _differences(config, revision, scratch_url) if verify else []
+        differences = _differences(config, script, revision, scratch_url) if verify else []
         if differences:
             return Stamped(before, before, tuple(differences))
         # A purge also removes a revision that no file has.
@@ -85,11 +86,11 @@ def _check_revision(script: ScriptDirectory, revision: str) -> None:
         raise no_such_revision(f"There is no revision {revision} to stamp", error) from error
 
 
-def _differences(config: Config, revision: str, scratch_url: str | None) -> list[str]:
-    with temporary_database(config, scratch_url) as temporary:
+def _differences(config: Config, script: ScriptDirectory, revision: str, scratch_url: str | None) -> list[str]:
+    with temporary_database(config, scratch_url, script=script) as temporary:
         _run_to(temporary, revision)
         expected = temporary.inspect(schema_of)
-    return run_env(config, lambda context: differences_from(context, expected))
+    return run_env(config, lambda context: differences_from(context, expected), script)
 
 
 def _run_to(temporary: TemporaryDatabase, revision: str) -> None:

@@ -93,7 +93,7 @@ def status(config: Config) -> Status:
         SafeOpsError: The database cannot be reached.
     """
     script = scripts_of(config)
-    return inspect(config, partial(_status, script))
+    return inspect(config, script, partial(_status, script))
 
 
 def _status(script: ScriptDirectory, migration: Migration) -> Status:

@@ -107,7 +107,7 @@ class TemporaryDatabase:
             self._check(context)
             return body(context)
 
-        return run_env(self.config, checked)
+        return run_env(self.config, checked, self.script)
 
     def _check(self, context: MigrationContext) -> None:
         """Raise if env.py works on another database."""
@@ -143,7 +143,7 @@ def temporary_database(
         given = None if url is None else _given(scratch_url_of(url), config, script or scripts_of(config))
         with (
             quiet_logs(ALEMBIC, SAFEOPS),
-            given or _created(config, reached or reached_for_copies(config)) as temporary,
+            given or _created(config, reached or reached_for_copies(config, script)) as temporary,
         ):
             yield temporary
 
@@ -151,11 +151,11 @@ def temporary_database(
 # Created for the block ------------------------------------------------------------------------------------------
 
 
-def reached_for_copies(config: Config) -> ReachedDatabase:
+def reached_for_copies(config: Config, script: ScriptDirectory | None = None) -> ReachedDatabase:
     """Return the project's own database, or its server if there is no such database yet."""
     # On SQLite connecting would create the project's database, which is not needed.
     with _creating_nothing(), explaining_errors():
-        return reach(config)
+        return reach(config, script)
 
 
 @contextmanager
