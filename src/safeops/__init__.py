@@ -5,9 +5,9 @@ Import them in a revision and call them inside ``upgrade()`` and ``downgrade()``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from safeops.homes import HOME_OF, loaded
+from safeops.homes import HOME_OF, on_demand
 
 if TYPE_CHECKING:
     from safeops.backfilling.backfill import backfill
@@ -161,12 +161,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in HOME_OF:
-        raise AttributeError(f"module 'safeops' has no attribute {name!r}")
-    value = loaded(name)
-    globals()[name] = value
-    return value
+__getattr__ = on_demand(__name__, HOME_OF)
 
 
 def __dir__() -> list[str]:

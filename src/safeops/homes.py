@@ -1,7 +1,8 @@
-"""The module that defines each public name."""
+"""The module that defines each public name, and packages that load those modules on demand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -46,3 +47,21 @@ HOME_OF = {name: module for module, names in _HOMES.items() for name in names.sp
 def loaded(name: str) -> Any:
     """Return what has a public name."""
     return getattr(import_module(HOME_OF[name]), name)
+
+
+def on_demand(package: str, home_of: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package, which loads a module when one of its names is first used.
+
+    Args:
+        package: The name of the package.
+        home_of: The module that defines each name.
+    """
+
+    def attribute(name: str) -> Any:
+        if name not in home_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(home_of[name]), name)
+        setattr(import_module(package), name, value)
+        return value
+
+    return attribute

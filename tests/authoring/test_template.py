@@ -19,8 +19,8 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.revisions import Refused, Revisions
 
 import safeops
-from safeops.authoring import import_lines
 from safeops.authoring.descriptions import said_of
+from safeops.authoring.page import import_lines
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (

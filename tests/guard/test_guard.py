@@ -213,9 +213,9 @@ def test_settings_are_checked(users, tmp_path, settings):
 
 
 def test_without_parsers_it_shows_what_to_install(users, tmp_path, monkeypatch):
-    from safeops.execution import guard
+    from safeops.execution import guarding
 
-    monkeypatch.setattr(guard, "PARSERS", ("pglast", "no_such_parser"))
+    monkeypatch.setattr(guarding, "PARSERS", ("pglast", "no_such_parser"))
     with pytest.raises(NotReady, match=r"alembic-safeops\[review\]"):
         guarded(tmp_path, users, INDEX)
     guarded(tmp_path, users, INDEX, "lock_timeout=2.0").upgrade()

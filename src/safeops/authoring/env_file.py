@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from safeops.authoring.project import template_text
-from safeops.execution.guard import missing_parsers
+from safeops.execution.guarding import missing_parsers
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
 

@@ -10,31 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
 from safeops.cli.command import SCRATCH, Argument, Command, config_of
 from safeops.cli.console import ATTENTION, FAILURE, PENDING, Line, fitting, row, shown_path
 from safeops.cli.parser import UsageError
-from safeops.cli.review import review_lines
 from safeops.planned import size_text
-from safeops.review.reports.github import command, commands
-from safeops.review.reviewed import path_in_repository
-from safeops.runner.checks import ERROR, Checked, Finding
 from safeops.runner.revision_run import DONE, Result
 from safeops.runner.revision_run import PENDING as IS_PENDING
 from safeops.runner.revisions import MERGE, Pending, heads_of, merge, scripts_of, stay_apart
-from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION, Attention, Status, status
 
+# A command imports its tools when it runs: they take longer than many a command.
 if TYPE_CHECKING:
     from safeops.review.checking import CheckedAndReviewed
+    from safeops.runner.checks import Checked, Finding
+    from safeops.runner.status_report import Attention, Status
 
 
 def _init(options: Namespace) -> int:
+    from safeops.authoring.init import init
+
     project = find_project(options.config, options.name, options.directory, options.x)
     return 0 if init(project, force=options.force, say=print) else 1
 
 
 def _guide(options: Namespace) -> int:
+    from safeops.authoring.init import guide
+
     print(guide(find_project(options.config, options.name)), end="")
     return 0
 
@@ -130,7 +131,6 @@ HEADS = Command(
 
 
 def _check(options: Namespace) -> CheckedAndReviewed:
-    # The other commands need none of it.
     from safeops.review.checking import check_and_review, check_only
 
     if options.write_baseline and options.baseline is None:
@@ -152,6 +152,8 @@ def _check(options: Namespace) -> CheckedAndReviewed:
 
 def check_lines(result: CheckedAndReviewed) -> Iterator[str]:
     """Write the verdict of a check for people: a line for each kind of check, and what is wrong."""
+    from safeops.runner.checks import ERROR
+
     checked = result.checked
     yield from _verdicts(checked)
     for finding in checked.findings:
@@ -170,6 +172,8 @@ def check_lines(result: CheckedAndReviewed) -> Iterator[str]:
 
 
 def _verdicts(checked: Checked) -> Iterator[str]:
+    from safeops.runner.checks import ERROR
+
     found = Counter((finding.kind, finding.level) for finding in checked.findings)
     for kind in checked.checks:
         counts = {level: number for (of, level), number in found.items() if of == kind}
@@ -181,6 +185,9 @@ COLUMN_OF_KINDS = 11
 
 
 def _reviewed_lines(result: CheckedAndReviewed) -> Iterator[str]:
+    from safeops.cli.review_lines import review_lines
+    from safeops.review.reports.github import commands
+
     if result.not_reviewed:
         yield from fitting(f"Not reviewed: {result.not_reviewed}", "  ", ATTENTION)
     if result.reviewed is not None and result.reviewed.revisions:
@@ -192,6 +199,10 @@ def _reviewed_lines(result: CheckedAndReviewed) -> Iterator[str]:
 
 def _annotation(finding: Finding) -> str:
     """Write a finding as a command of GitHub's runners, which show it at its line."""
+    from safeops.review.reports.github import command
+    from safeops.review.reviewed import path_in_repository
+    from safeops.runner.checks import ERROR
+
     file = path_in_repository(finding.file) if finding.file else None
     level = "error" if finding.level == ERROR else "notice"
     return command(level, finding.message, title="safeops check", file=file, line=finding.line)
@@ -232,8 +243,16 @@ CHECK = Command(
 COLUMN = 16
 
 
+def _status(options: Namespace) -> Status:
+    from safeops.runner.status_report import status
+
+    return status(config_of(options))
+
+
 def status_lines(result: Status) -> Iterator[str]:
     """Write a status for people."""
+    from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION
+
     place = f"{result.database} on {result.host}" if result.host else result.database
     size = "" if result.size_bytes is None else f", {size_text(result.size_bytes)}"
     yield from row("Database", f"{place}{size}", COLUMN)
@@ -261,7 +280,7 @@ def _section(title: str, items: list[Attention], colour: str = "") -> Iterator[s
 
 STATUS = Command(
     "status",
-    lambda options: status(config_of(options)),
+    _status,
     help="show the current state of the database, and what is pending",
     description="Shows the database, its revision, the pending revisions, who holds the migration lock, what is in progress "
     "and what needs attention. It only reads, and waits for no lock.",

@@ -7,23 +7,24 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from safeops.cli.command import BACKUP_FIRST, SCRATCH, WAITING, Argument, Command, config_of, seconds
 from safeops.cli.console import ATTENTION, FAILURE, Line, fitting, show, show_warning, width
 from safeops.cli.plan import plan_lines
 from safeops.errors import NotReady
 from safeops.planned import UNKNOWN, PlannedCall, size_text
-from safeops.runner import backup, restore
-from safeops.runner.backups import Backup, reporting
 from safeops.runner.environment import shorten
 from safeops.runner.health_check import PATIENCE
 from safeops.runner.planning import Plan, plan
-from safeops.runner.restoring import Restored
 from safeops.runner.revision_run import Applied, command_line
 from safeops.runner.revisions import listed
-from safeops.runner.stamping import Stamped, stamp
 from safeops.runner.upgrades import Upgraded, rollback, upgrade
+
+if TYPE_CHECKING:
+    from safeops.runner.backups import Backup
+    from safeops.runner.restoring import Restored
+    from safeops.runner.stamping import Stamped
 
 
 def _upgrade(options: Namespace) -> Upgraded | Plan:
@@ -187,6 +188,8 @@ ROLLBACK = Command(
 
 
 def _stamp(options: Namespace) -> Stamped:
+    from safeops.runner.stamping import stamp
+
     config, url = config_of(options), options.scratch_url
     return stamp(config, options.revision, verify=options.verify, scratch_url=url, wait=options.wait)
 
@@ -221,6 +224,8 @@ STAMP = Command(
 
 
 def _backup(options: Namespace) -> Backup:
+    from safeops.runner.backups import backup, reporting
+
     progress = reporting(lambda line: None if options.json else print(line, file=sys.stderr))
     return backup(config_of(options), options.to, options.keep, counts=options.counts, progress=progress)
 
@@ -260,6 +265,8 @@ BACKUP = Command(
 
 
 def _restore(options: Namespace) -> Restored:
+    from safeops.runner.restoring import restore
+
     url = input().strip() if options.into == "-" else options.into
     return restore(options.file, url, owners=options.owners)
 

@@ -16,6 +16,7 @@ from safeops.arguments import arguments_checked
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, OutsideMigration
 from safeops.execution import plain_operations
+from safeops.execution.guarding import check_parsers
 from safeops.execution.migration import SETTINGS, config_of_command, script_of_command
 from safeops.policy import SETTINGS as KEYWORDS
 from safeops.policy import Settings
@@ -61,9 +62,6 @@ def configure(**settings: Any) -> None:
 
 def _check_guard(settings: Settings) -> None:
     """Raise, before anything runs, if the guard cannot work with these settings."""
-    # The judge is imported only if the guard is on.
-    from safeops.execution.guard import check_parsers
-
     check_parsers()
     script = script_of_command()
     if settings.guard_from is None or script is None:

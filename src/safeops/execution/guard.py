@@ -7,7 +7,6 @@ import logging
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,8 +15,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
 
 from safeops.databases import database_class, database_for
-from safeops.databases.statements import Kind, kind_of, words_of
-from safeops.errors import NotReady, UnsafeOperation
+from safeops.databases.statements import Kind, kind_of
+from safeops.errors import UnsafeOperation
+from safeops.execution.guarding import check_refusal, refusals
 from safeops.execution.senders import Sender
 from safeops.judging import operations as ops
 from safeops.judging.application import BREAKS
@@ -32,30 +32,12 @@ from safeops.policy import Settings, assurance
 
 log = logging.getLogger("safeops")
 
-PARSERS = ("pglast", "sqlglot")
 SEEN = "live"
 LONGEST = 300
 APPLICATION = frozenset(one.rule for one in BREAKS.values())
 """The rules about breaking the application: a downgrade only reverts what released code no longer uses."""
 CHANGING_ROWS = frozenset({ops.SELECT, ops.INSERT, ops.UPDATE, ops.DELETE, ops.MERGE})
 _INVOKE = AbstractOperations.invoke.__code__
-
-
-def check_parsers() -> None:
-    """Raise NotReady if what reads SQL is not installed."""
-    missing = missing_parsers()
-    if missing:
-        raise NotReady(
-            f"The guard reads each statement with a parser, and {' and '.join(missing)} is not installed.",
-            why="The parsers are an extra, needed only for the guard and for safeops review.",
-            remedy='Install them on each machine that runs migrations, or write configure(guard="off"):',
-            code="pip install 'alembic-safeops[review]'",
-        )
-
-
-def missing_parsers() -> list[str]:
-    """Return what the guard needs and is not installed."""
-    return [name for name in PARSERS if find_spec(name) is None]
 
 
 _guards: WeakKeyDictionary[MigrationContext, Guard] = WeakKeyDictionary()
@@ -72,13 +54,6 @@ def guard_of(sender: Sender, settings: Settings) -> Guard | None:
     if key not in found.guarded:
         found.guarded[key] = _is_guarded(sender, settings.guard_from)
     return found if found.guarded[key] else None
-
-
-def check_refusal(context: MigrationContext) -> None:
-    """Raise a refusal again: a revision that catches it must not be taken for one that has ended well."""
-    guard = _guards.get(context)
-    if guard is not None and guard.refusal is not None:
-        raise guard.refusal
 
 
 def _is_guarded(sender: Sender, oldest: str | None) -> bool:
@@ -129,7 +104,6 @@ class Guard:
     def __init__(self) -> None:
         self._judge: Judge | None = None
         self._connection: Connection | None = None
-        self.refusal: UnsafeOperation | None = None
         self.guarded: dict[tuple[str, str | None], bool] = {}
         self._revision: tuple[str, int | None] = ("", None)
         self._call: tuple[Any, int] = (None, 0)
@@ -161,12 +135,12 @@ class Guard:
         elif settings.guard == "warn":
             log.warning("revision %s: unsafe: %s\n%s", sender.revision, _told(found), _shown(sent.sql))
         else:
-            self.refusal = _refused(sender, connection, sent, found)
-            raise self.refusal
+            refusals[sender.context] = refusal = _refused(sender, connection, sent, found)
+            raise refusal
 
-    def helper_sent(self, connection: Connection, sql: str) -> None:
+    def helper_created(self, connection: Connection, sql: str) -> None:
         """Record what a helper creates: no other session waits for a new table."""
-        if words_of(sql)[:1] == ("CREATE",) and JudgedServer.serves(database_class(connection.dialect)):
+        if JudgedServer.serves(database_class(connection.dialect)):
             judge = self._judge_on(connection)
             made = [one for one in judge.server.parse(sql) if one.kind == ops.CREATE_TABLE]
             judge.schema.apply(made, new=True)

@@ -17,8 +17,10 @@ from sqlalchemy.pool import Pool
 
 from safeops import _sqlalchemy
 from safeops.databases import database_on
+from safeops.databases.statements import words_of
 from safeops.databases.waiting import Waiting, send_by
 from safeops.errors import UnsupportedOnDatabase
+from safeops.execution.guarding import check_refusal
 from safeops.execution.holders import ending, who_holds
 from safeops.execution.migration import current_settings, is_configured, is_migrating, settings_of_command
 from safeops.execution.plain_statement import (
@@ -187,17 +189,19 @@ def _guard(
     settings = current_settings(found.context)
     if settings.guard == "off":
         return
-    # The judge is imported only if the guard is on.
-    from safeops.execution.guard import Sending, check_refusal, guard_of
-
     if found.who is Who.ALEMBIC:
         check_refusal(found.context)
         return
+    if found.who is Who.HELPER and words_of(sql)[:1] != ("CREATE",):
+        return
+    # The judge is imported only if there is something to judge.
+    from safeops.execution.guard import Sending, guard_of
+
     guard = guard_of(found, settings)
     if guard is None:
         return
     if found.who is Who.HELPER:
-        guard.helper_sent(connection, sql)
+        guard.helper_created(connection, sql)
     else:
         is_plain = _sqlalchemy.is_autocommit(connection)
         guard.check(

@@ -9,8 +9,6 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from urllib.parse import urlsplit
 
 from alembic.config import Config
@@ -139,6 +137,10 @@ def _request(url: str, seconds: float) -> str | None:
 
 
 def _answer(url: str, shown: str, seconds: float) -> str | None:
+    # With all that it imports it takes longer than all of an upgrade with nothing to do.
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=seconds) as answer:
             # urllib raises for most other statuses.

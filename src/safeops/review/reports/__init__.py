@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from safeops.review.reviewed import Reviewed
+if TYPE_CHECKING:
+    from safeops.review.reviewed import Reviewed
 
 
 def _written(name: str, reviewed: Reviewed) -> str:
