@@ -245,7 +245,7 @@ class TestWhatTravels:
             seen.extend(tasks)
             return walked(executor, tasks, *rest)
 
-        monkeypatch.setattr("safeops.backfilling.run.run_tasks", noted)
+        monkeypatch.setattr("safeops.backfilling.scan.run_tasks", noted)
         with ThreadPoolExecutor(2) as executor:
             fill(database, hundredfold, executor=executor, throttles=[AskedBy("/tmp")])
         for task in seen:

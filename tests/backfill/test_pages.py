@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tests.projects import log_lines, migrate, statements_of
 
 from safeops import LockNotAcquired, ViolatingRows, backfill, backfill_status, settings
-from safeops.backfilling import pages, parallel, run
+from safeops.backfilling import pages, parallel, scan
 from safeops.backfilling.pages import bound, cut
 
 pytestmark = pytest.mark.only("pg14", "pg15", "pg18")
@@ -22,7 +22,7 @@ OF_PAGES = json.dumps({"along": "pages"})
 @pytest.fixture(autouse=True)
 def small_tables(monkeypatch):
     monkeypatch.setattr(pages, "SMALLEST_TABLE", 0)
-    monkeypatch.setattr(run, "LISTED_FROM", 0)
+    monkeypatch.setattr(scan, "LISTED_FROM", 0)
 
 
 class Enough(Exception):
@@ -203,7 +203,7 @@ def test_a_table_that_is_rewritten_between_two_runs(database, how, listed, monke
     made(database)
     stopped(database, 3)
     # Those that are left are more, or fewer: then they are swept along the pages.
-    monkeypatch.setattr(run, "LISTED", listed)
+    monkeypatch.setattr(scan, "LISTED", listed)
     for statement in REWRITTEN[how]:
         with database.observer().connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(statement)
@@ -237,7 +237,7 @@ def test_rows_that_move_behind_the_walk_are_found_by_their_keys(database):
 
 
 def test_many_rows_that_appear_are_swept_along_the_pages_and_then_along_the_key(database, monkeypatch):
-    monkeypatch.setattr(run, "LISTED", 5)
+    monkeypatch.setattr(scan, "LISTED", 5)
     made(database)
 
     def insert(start):

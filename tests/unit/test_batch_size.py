@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeops.backfilling.batch import FAR_TOO_LONG, FIRST, GROWTH, LARGEST, BatchSize
+from safeops.backfilling.batch_size import FAR_TOO_LONG, FIRST, GROWTH, LARGEST, BatchSize
 
 TARGET = 0.1
 

@@ -11,19 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from safeops.backfilling.batch_size import BatchSize
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import Meter
 from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.values import Function
 from safeops.databases.base import Database
-
-if TYPE_CHECKING:
-    from safeops.backfilling.batch import BatchSize
 
 PORTION = 2_000_000
 """The bytes of the rows that are in memory at a time. There are up to fifteen copies: of the driver, as rows, and as SQL."""
