@@ -206,8 +206,8 @@ def errors_table(rehearsal: Mapping[str, Any]) -> Table | None:
     rows = [
         [
             Cell(clean(error.get("table", "")), "code"),
-            Cell(clean(error.get("message", ""))),
-            Cell(clean(error.get("code") or ""), "code"),
+            Cell(shortened(clean(error.get("message", "")), 500)),
+            Cell(shortened(clean(error.get("code") or ""), 12), "code number"),
             Cell(f"{error.get('count', 1):,}", "number"),
             Cell(shortened(clean(error.get("sql", "")), 500), "code"),
         ]
