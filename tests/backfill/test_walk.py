@@ -629,6 +629,26 @@ def assert_few_are_read(database, statement, parameters, message):
 
 
 @pytest.mark.only("mysql")
+def test_values_of_a_function_are_written_as_rows_are_read(database):
+    """MariaDB does not collect the places of the rows first, to look each of them up again."""
+    large(database, "one column")
+    _, done = batches_of(database, "a function", shorter, where=True)
+    update = done[-1][0]
+    with database.observer().connect() as connection:
+        plan = run_again(connection, update, None, "EXPLAIN ").all()
+        if "WITH safeops_values" not in update:
+            pytest.skip("MySQL finds the rows by their keys")
+        connection.exec_driver_sql("FLUSH STATUS")
+        run_again(connection, update, None)
+        read = dict(connection.exec_driver_sql("SHOW SESSION STATUS").all())
+    # The rows that it reads first, by their range; then the new values of each, by an index.
+    assert [one.table == "t" for one in plan[:2]] == [True, False]
+    assert (plan[0].type, plan[1].type, plan[1].key) == ("range", "ref", "key0")
+    assert read["Handler_update"] == str(BATCH)
+    assert read["Handler_read_rnd"] == "0"
+
+
+@pytest.mark.only("mysql")
 @pytest.mark.parametrize("fails", [False, True], ids=["finished", "failed"])
 def test_the_session_is_set_once_for_all_batches_and_restored(database, fails):
     database.execute(

@@ -25,7 +25,7 @@ from safeops.backfilling.progress import Meter, Throttle
 from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import Part, State
 from safeops.backfilling.values import RANGE
-from safeops.backfilling.walks import KeyWalk, ListWalk, Walk
+from safeops.backfilling.walks import KeyWalk, ListWalk, Slice, Walk
 from safeops.databases.base import Database
 from safeops.errors import BackfillIncomplete
 from safeops.execution.migration import Terms
@@ -98,7 +98,7 @@ class Batch:
         began = time.monotonic()
         with self.port.transaction(self._lock_timeout(size), flush=taken.finished or self.settings.flush_each_batch):
             entered = time.monotonic()
-            rows, unfilled = self._update(taken.rows)
+            rows, unfilled = self._update(taken)
             walked = max(rows, taken.walked)
             added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
             self.state.checkpoint(part, self.token, taken.end, finished=taken.finished, **added)
@@ -126,11 +126,11 @@ class Batch:
         longest = self.settings.lock_timeout
         return longest if size == 1 else min(longest, max(2 * self.limits.target_seconds, SHORTEST_LOCK_TIMEOUT))
 
-    def _update(self, keys: str) -> tuple[int, int]:
+    def _update(self, taken: Slice) -> tuple[int, int]:
         """Update the rows of the batch; return how many were processed, and how many of them have no value."""
-        spec = self.spec
+        spec, keys = self.spec, taken.rows
         if spec.function is not None:
-            return self._by_function.update(spec.function, keys)
+            return self._by_function.update(spec.function, keys, taken.scanned)
         expected = self._rows_to_update(keys)
         updated = self.database.run((spec.update or "").replace(RANGE, keys))
         if updated < expected:

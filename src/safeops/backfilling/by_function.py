@@ -44,17 +44,29 @@ class ByFunction:
         self.port = Batches.of(database)
         self.width = len(spec.key)
 
-    def update(self, function: Function, keys: str) -> tuple[int, int]:
-        """Update the rows of the batch; return how many were processed, and how many of them have no value."""
+    def update(self, function: Function, keys: str, scanned: int = 0) -> tuple[int, int]:
+        """Update the rows of the batch; return how many were processed, and how many of them have no value.
+
+        Args:
+            function: It returns their values.
+            keys: The condition that selects them, as SQL.
+            scanned: How many rows it selects, with those that need nothing; 0 if that is unknown.
+        """
         done = unfilled = 0
         with _collection_paused():
             for rows in self._portions(function, keys):
                 done += len(rows)
-                unfilled += self._fill(function, rows)
+                unfilled += self._fill(function, rows, keys if len(rows) == scanned else "")
         return done, unfilled
 
-    def _fill(self, function: Function, rows: Sequence[Sequence[Any]]) -> int:
-        """Pass rows to the function, and write what it returns; return how many of them have no value."""
+    def _fill(self, function: Function, rows: Sequence[Sequence[Any]], selected: str) -> int:
+        """Pass rows to the function, and write what it returns; return how many of them have no value.
+
+        Args:
+            function: It returns their values.
+            rows: The rows.
+            selected: The condition that selects exactly these rows; empty if it may select others too.
+        """
         width, read = self.width, self._read(function)
         # By columns: that is several times as fast as row by row.
         *values, _bytes = zip(*rows, strict=True)
@@ -65,7 +77,8 @@ class ByFunction:
         new = {column: [result[column] for result in results] for column in results[0]}
         self._check_columns(function, tuple(new), shown[0])
         try:
-            self.port.write(self.spec.target(tuple(new)), list(zip(keys, zip(*new.values(), strict=True), strict=True)))
+            target = self.spec.target(tuple(new), selected)
+            self.port.write(target, list(zip(keys, zip(*new.values(), strict=True), strict=True)))
         except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
             if self._is_of_the_server(error):
                 raise

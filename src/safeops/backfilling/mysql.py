@@ -27,6 +27,7 @@ BINARY = re.compile(r"(var)?binary|\w*blob", re.I)
 TEXT = re.compile(r"(var)?char|\w*text", re.I)
 LARGE = re.compile(r"text|blob|json|(char|binary)\(\d{3}", re.I)
 NUMBER = re.compile(r"\w*int|decimal|numeric|year", re.I)
+INTEGER = re.compile(r"\w*int", re.I)
 # ASCII without backslashes, which the SQL mode may give a meaning.
 PLAIN = re.compile(r"[\x01-\x5b\x5d-\x7f]*")
 WAITS = ("lock_wait_timeout", "innodb_lock_wait_timeout")
@@ -81,12 +82,15 @@ class Batches(port.Batches):
     def session(self) -> Iterator[None]:
         # The application can insert into the gaps between the rows of a batch.
         seconds = _whole(self.database.lock_wait)
-        values = {self.database.abilities.isolation: "'READ-COMMITTED'", **dict.fromkeys(WAITS, seconds)}
-        if self.database.abilities.batch_modes:
-            values["sql_mode"] = self._sql_mode()
+        values = {**self._settings(), **dict.fromkeys(WAITS, seconds)}
         with self.database.triggers.logging_rows(), self.database.setting(values):
             self._seconds = seconds
             yield
+
+    def _settings(self) -> dict[str, str]:
+        """Return the session variables of batches."""
+        modes = {"sql_mode": self._sql_mode()} if self.database.abilities.batch_modes else {}
+        return {self.database.abilities.isolation: "'READ-COMMITTED'", **modes}
 
     def rendered_session(self) -> tuple[list[str], list[str]]:
         if not self.database.abilities.batch_modes:
@@ -130,8 +134,8 @@ class Batches(port.Batches):
         records = self.literal(self.json_records(target, rows, _encoded))
         return f"JSON_TABLE({records}, '$[*]' COLUMNS ({paths})) safeops_values"
 
-    def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
-        return f"UPDATE {source} STRAIGHT_JOIN {table} ON {matched} SET {assigned}"
+    def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {source} STRAIGHT_JOIN {self.quoted_table(target.table)} ON {matched} SET {assigned}"
 
     def _comparable(self, table: Name, name: str, column: Column) -> str:
         """Return a value that compares with the key's column by its index."""
@@ -154,18 +158,60 @@ class Batches(port.Batches):
 class MariaDBBatches(Batches):
     """Likewise, with lists of VALUES: they take a fifth less CPU than JSON_TABLE (10.11, measured)."""
 
+    def _settings(self) -> dict[str, str]:
+        # With this, which is the default, the server finds a row of VALUES by an index that it makes.
+        return {**super()._settings(), "optimizer_switch": "'derived_with_keys=on'"}
+
+    def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
+        """Update the rows as they are read, if no others are read.
+
+        Otherwise the server first collects the places of the rows, and then looks each of them up again. To read others
+        would lock them, too.
+        """
+        if not target.rows or not all(map(_is_small_integer, target.key)):
+            return super().update_from(target, source, assigned, matched)
+        table = f"{self.quoted_table(target.table)}{self.hint(target.index)}"
+        return f"UPDATE {table} STRAIGHT_JOIN {source} ON {matched} SET {assigned} WHERE {target.rows}"
+
+    def _comparable(self, table: Name, name: str, column: Column) -> str:
+        # The index of VALUES is on what they hold, not on a cast of it.
+        return name if _is_small_integer(column) else super()._comparable(table, name, column)
+
     def _texts(self, target: Target, rows: NewValues) -> str:
-        listed = ", ".join(
-            f"({', '.join(map(_literal, (*key, *map(_encoded, values, target.columns))))})" for key, values in rows
-        )
+        keys, values = (zip(*part, strict=True) for part in zip(*rows, strict=True))
+        literals = [*map(_key_literals, keys, target.key), *map(_literals, values, target.columns)]
+        listed = "), (".join(map(", ".join, zip(*literals, strict=True)))
         # There is no other way to name the columns of such a list.
-        named = f"safeops_values ({', '.join(target.names)}) AS (VALUES {listed})"
+        named = f"safeops_values ({', '.join(target.names)}) AS (VALUES ({listed}))"
         return f"(WITH {named} SELECT * FROM safeops_values) safeops_values"
 
 
 def _whole(seconds: float) -> str:
     """Return the seconds of a lock timeout, which the server counts in whole ones."""
     return str(max(math.ceil(seconds), 1))
+
+
+def _is_small_integer(column: Column) -> bool:
+    """Return whether a list of values of a column, written without quotes, has one integer type."""
+    return bool(INTEGER.match(column.type)) and not re.match("bigint.*unsigned", column.type, re.I)
+
+
+def _key_literals(texts: Sequence[str], column: Column) -> Sequence[str]:
+    return texts if _is_small_integer(column) else _quoted(texts)
+
+
+def _literals(values: Sequence[Any], column: Column) -> Sequence[str]:
+    """Write the new values of a column. All at once is several times as fast as one after the other."""
+    texts = values if set(map(type, values)) == {str} else [_encoded(value, column) for value in values]
+    return [*map(_literal, texts)] if None in texts else _quoted(texts)
+
+
+def _quoted(texts: Sequence[str]) -> Sequence[str]:
+    if not PLAIN.fullmatch("".join(texts)):
+        return [*map(_literal, texts)]
+    # No plain text has the character that separates them.
+    escaped = "\0".join(texts).replace("'", "''").split("\0")
+    return [f"_utf8mb4'{text}'" for text in escaped]
 
 
 def _literal(text: str | None) -> str:

@@ -35,6 +35,8 @@ class Target:
         columns: The columns that are written.
         types: Their types as SQLAlchemy reflects them.
         keeps_values: A column that has a value keeps it.
+        index: The index of the key.
+        rows: The condition that selects exactly the rows that are written; empty if it may select others too.
     """
 
     table: Name
@@ -42,6 +44,8 @@ class Target:
     columns: tuple[Column, ...]
     types: tuple[Any, ...]
     keeps_values: bool
+    index: str = ""
+    rows: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -195,7 +199,7 @@ class Batches(Port):
             name = self.quoted(column.name)
             kept = f"CASE WHEN {table}.{name} IS NULL THEN {value} ELSE {table}.{name} END"
             assigned.append(f"{name} = {kept if target.keeps_values else value}")
-        return self.update_from(table, source, ", ".join(assigned), matched)
+        return self.update_from(target, source, ", ".join(assigned), matched)
 
     def json_records(self, target: Target, rows: NewValues, encode: Callable[[Any, Column], Any]) -> str:
         """Return the rows as a JSON array of objects, with ``target.names`` as their names."""
@@ -208,8 +212,8 @@ class Batches(Port):
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         """Return what follows FROM for the values, then the key columns and the new values in it, as SQL."""
 
-    def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
-        return f"UPDATE {table} SET {assigned} FROM {source} WHERE {matched}"
+    def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {self.quoted_table(target.table)} SET {assigned} FROM {source} WHERE {matched}"
 
     def check_writes_values(self) -> None:
         """Raise UnsupportedOnDatabase if this server cannot take the values of many rows in one statement."""

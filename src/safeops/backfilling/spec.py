@@ -91,11 +91,11 @@ class BackfillSpec:
             }
         )
 
-    def target(self, columns: Sequence[str]) -> Target:
-        """Return the columns into which the values of the function are written."""
+    def target(self, columns: Sequence[str], rows: str = "") -> Target:
+        """Return the columns into which the values of the function are written; ``rows`` selects exactly their rows."""
         written = tuple(self.columns_of_table[column] for column in columns)
         types = tuple(self.types[column] for column in columns)
-        return Target(self.table, self.key, written, types, self.keeps_values)
+        return Target(self.table, self.key, written, types, self.keeps_values, self.index, rows)
 
 
 def _unqualified(sql: str | None) -> str | None:
