@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.operations import ops
 from tests.authoring.authored import Authored
 from tests.projects import statements_of
 from tests.servers import Database
 
+from safeops.autogenerate import alembic_operations
 from safeops.databases import database_on
 from safeops.databases.reflection import Reflection
 from safeops.naming import Name
@@ -84,3 +86,11 @@ def test_tables_read_at_once_are_those_read_one_by_one(database: Database) -> No
     with database.engine().connect() as connection:
         live = database_on(connection)
         assert Reflection.of(live).tables(names) == {name: live.table(name) for name in names}
+
+
+def test_the_changes_of_one_table_are_found_without_reading_those_of_all(monkeypatch):
+    tables = [ops.ModifyTableOps(f"t{number}", []) for number in range(100)]
+    asked = []
+    monkeypatch.setattr(alembic_operations, "name_of", lambda table: asked.append(table) or Name(table.table_name))
+    assert alembic_operations.changes_of(Name("t7"), tables) == [tables[7]]
+    assert asked == [tables[7]]

@@ -264,3 +264,15 @@ def test_what_widens():
 def test_atoms():
     assert showcreate.atoms("a (b, 'c)') , `d ``e`(3) DESC") == ["a", "(b, 'c)')", ",", "`d ``e`(3)", "DESC"]
     assert issubclass(type(abilities_of("mariadb").database), MySQL)
+
+
+@pytest.mark.parametrize("depth", [1, 6, 7, 8, 40])
+def test_parentheses_are_read_at_any_depth(depth):
+    nested = "(" * depth + "a, ')', (b) c" + ")" * depth
+    assert showcreate.atoms(f"x {nested}y , z") == ["x", f"{nested}y", ",", "z"]
+    assert [*showcreate.entries(f"({nested} DESC, d)")] == [[nested, "DESC"], ["d"]]
+
+
+def test_a_text_without_the_last_parentheses_is_read_without_trying_all_ways():
+    text = "(" * 20 + "'a''b' , c `d` " * 2_000
+    assert showcreate.atoms(text) == ["("]

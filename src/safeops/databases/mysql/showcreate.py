@@ -9,9 +9,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_PIECE = re.compile(
-    r"""'(?:[^'\\]|''|\\.)*' | `(?:[^`]|``)*` | "(?:[^"\\]|""|\\.)*" | [(),] | \s+ | [^\s'`"(),]+""", re.S | re.X
-)
+_QUOTED = r"""'(?:[^'\\]|''|\\.)*'(?!') | `(?:[^`]|``)*`(?!`) | "(?:[^"\\]|""|\\.)*"(?!")"""
+_DEEPEST = 6
+"""How deep the parentheses are that one expression reads; it can read each text in one way only, and cannot get slow."""
+
+
+def _group(depth: int) -> str:
+    inner = f"| {_group(depth - 1)}" if depth else ""
+    return rf"""\( (?: [^'`"()]+ (?=['`"()]) | {_QUOTED} {inner} )* \)"""
+
+
+_ATOM = re.compile(rf""", | (?: [^\s'`"(),]+ | {_QUOTED} | {_group(_DEEPEST)} )+ | [()]""", re.S | re.X)
+_PIECE = re.compile(rf"""{_QUOTED} | [(),] | \s+ | [^\s'`"(),]+""", re.S | re.X)
 # MySQL hides what older servers do not know: /*!80023 INVISIBLE */
 _HIDDEN = re.compile(r"""('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)|/\*M?!\d*\s*(.*?)\s*\*/""", re.S)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
@@ -93,6 +102,12 @@ def read(sql: str) -> Shown:
 
 def atoms(sql: str) -> list[str]:
     """Split SQL at white space and commas outside quotes and parentheses."""
+    found = _ATOM.findall(sql)
+    # One that is alone has no partner, or is too deep inside.
+    return _atoms_at_any_depth(sql) if "(" in found or ")" in found else found
+
+
+def _atoms_at_any_depth(sql: str) -> list[str]:
     found: list[str] = []
     depth, start, glued = 0, 0, False
     for match in _PIECE.finditer(sql):
