@@ -13,8 +13,9 @@ from tests.rehearse.samples import FINDING, HOSTILE, SAMPLES, blocking, good, ho
 
 from safeops.errors import SafeOpsError
 from safeops.rehearse.reports import html as report
-from safeops.rehearse.reports.tables import MOST_STATEMENTS
-from safeops.rehearse.reports.timeline import ALL_WAIT, timeline_of
+from safeops.rehearse.reports.page import Page
+from safeops.rehearse.reports.statements import MOST_STATEMENTS
+from safeops.rehearse.reports.timeline import ALL_WAIT, MANY, numbers_of, timeline_of
 from safeops.rehearse.reports.wording import between, clean, took
 
 LARGEST = 1_000_000
@@ -104,8 +105,8 @@ class TestWhatItStates:
     def test_the_verdict_comes_first(self) -> None:
         page = page_of("blocking")
         assert next(page.all("h1")).text == f"{blocking()['summary']}."
-        assert next(page.all("span")).text == "Not safe"
-        assert next(page_of("good").all("span")).text == "Safe"
+        assert next(page.all("span")).text == "Not ready"
+        assert next(page_of("good").all("span")).text == "Ready"
 
     def test_figures(self) -> None:
         states = {
@@ -124,8 +125,8 @@ class TestWhatItStates:
 
     def test_a_headline_without_a_summary(self) -> None:
         sample = {**blocking(), "summary": None}
-        assert next(parsed(report.html(sample)).all("h1")).text == f"Not safe as written: longest wait: {took(6.12)}."
-        assert next(parsed(report.html({**good(), "summary": ""})).all("h1")).text.startswith("Safe: ")
+        assert next(parsed(report.html(sample)).all("h1")).text == f"Not ready: longest wait: {took(6.12)}."
+        assert next(parsed(report.html({**good(), "summary": ""})).all("h1")).text.startswith("Ready: ")
 
     def test_findings_have_the_call_to_write_instead(self) -> None:
         first, second = section(page_of("blocking"), "findings").all("article")
@@ -156,7 +157,27 @@ class TestWhatItStates:
     def test_equal_statements_are_one_row(self) -> None:
         batches = cells(next(section(page_of("good"), "statements").all("table")))[1]
         assert batches[0] == "2" and batches[4].startswith("writes 2,000,000 rows")
-        assert batches[5] == "9 s100 times, at most 90 ms"
+        assert batches[5] == "9.0 s100 times"
+
+    def test_batches_that_differ_in_numbers_are_one_row_but_changes_of_tables_are_not(self) -> None:
+        def numbers(*texts: str) -> list[int]:
+            return list(numbers_of([{"sql": text} for text in texts]))
+
+        updates = [f"UPDATE t SET a = 1 WHERE id > {n}" for n in range(MANY)]
+        changes = [f"ALTER TABLE t DROP c{n}" for n in range(MANY)]
+        assert numbers(*updates, "COMMIT") == [1] * MANY + [MANY + 1]
+        assert numbers(*changes, changes[1]) == [*range(1, MANY + 1), 2]
+
+    def test_what_was_not_seen_or_failed(self) -> None:
+        statements = [
+            {"sql": "A", "seen": "not seen", "exact": False},
+            {"sql": "B", "seen": "sampled", "locks": {"t": "SHARE"}},
+            {"sql": "C", "times": 400, "seconds": 9.0, "error": "disk full", "built": ["t"]},
+        ]
+        rows = cells(next(section(parsed(report.html({"statements": statements})), "statements").all("table")))
+        first, second, third = rows
+        assert first[3] == "not seen" and second[3] == "t: SHAREsampled"
+        assert third[4:6] == ["builds an index of t\nfailed: disk full", "9.0 s400 times"]
 
     def test_requests_of_each_table_in_each_phase(self) -> None:
         requests, errors = section(page_of("blocking"), "timeline").all("table")
@@ -164,7 +185,7 @@ class TestWhatItStates:
         assert rows["public.orders"] == [
             "2,000,000",
             "all wait 6.1 s",
-            *("6 msslowest 11 ms", "6 sslowest 6.1 s", "5.1 sslowest 5.2 s", "6 msslowest 11 ms"),
+            *("6 msslowest 11 ms", "6.0 sslowest 6.1 s", "6 msslowest 11 ms", "5.1 sslowest 5.2 s"),
         ]
         assert rows["public.customers"][1] == "writes wait 2.2 s" and rows["public.order_lines"][1] == "no"
         assert cells(errors)[0][:4] == ["public.orders", "cached plan must not change result type", "0A000", "4"]
@@ -205,9 +226,18 @@ class TestMissingData:
         page = parsed(report.html({**blocking(), "back": {"why": "r1 declares that it cannot be undone"}}))
         assert "r1 declares that it cannot be undone." in section(page, "downgrade").text
 
+    def test_a_downgrade_that_failed_or_cannot_be(self) -> None:
+        for back, value, state in (
+            ({"why": "it failed"}, "failed", "bad"),
+            ({"irreversible": True, "why": "r1 is irreversible"}, "irreversible", "unknown"),
+            ({"same_schema": True, "same_rows": True, "again_same": False}, "differs", "bad"),
+        ):
+            figure = Page({"back": back}).figures[3]
+            assert (figure.value, figure.state) == (value, state)
+
     def test_what_was_not_judged_is_not_called_safe(self) -> None:
         page = parsed(report.html({**good(), "verdict": {"ok": True, "judged": False}}))
-        assert next(page.all("span")).text == "Not judged"
+        assert next(page.all("span")).text == "Not certain"
         assert section(page, "findings").text.strip().endswith("The revisions were not judged.")
 
 
@@ -256,7 +286,7 @@ class TestTimeline:
 
     def test_durations(self) -> None:
         said = [took(one).replace("\N{NO-BREAK SPACE}", " ") for one in (0, 0.0004, 0.038, 0.5, 6.12, 74, 600, 9000)]
-        assert said == ["0 ms", "under 1 ms", "38 ms", "0.5 s", "6.1 s", "74 s", "10 min", "2.5 h"]
+        assert said == ["0 ms", "under 1 ms", "38 ms", "500 ms", "6.1 s", "74 s", "10 min", "2.5 h"]
         assert between(74, 118) == f"74 to {took(118)}" and between(74, 900) == f"{took(74)} to {took(900)}"
 
 

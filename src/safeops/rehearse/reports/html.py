@@ -11,12 +11,12 @@ from mako.template import Template
 
 from safeops.errors import SafeOpsError
 from safeops.rehearse.reports.page import Page, shown
+from safeops.rehearse.reports.statements import statement_tables
 from safeops.rehearse.reports.tables import (
     errors_table,
     lost_table,
     production_table,
     requests_table,
-    statement_tables,
 )
 from safeops.rehearse.reports.timeline import Timeline, timeline_of
 

@@ -59,7 +59,7 @@ class Page:
 
     @property
     def badge(self) -> str:
-        return {GOOD: "Safe", BAD: "Not safe", UNKNOWN: "Not judged"}[self.state]
+        return {GOOD: "Ready", BAD: "Not ready", UNKNOWN: "Not certain"}[self.state]
 
     @property
     def headline(self) -> str:
@@ -72,8 +72,8 @@ class Page:
         problems = [figure for figure in self.figures if figure.state == BAD]
         if self.state == BAD:
             first = problems[0] if problems else None
-            return f"Not safe as written: {first.label.lower()}: {first.value}" if first else "Not safe as written"
-        return "Safe: no request waited too long, none failed, and no row was lost"
+            return f"Not ready: {first.label.lower()}: {first.value}" if first else "Not ready"
+        return "Ready: no request waited too long, none failed, and no row was lost"
 
     @property
     def subtitle(self) -> str:
@@ -114,13 +114,16 @@ class Page:
 
     def _downgrade(self) -> Figure:
         back = self.data.get("back")
-        if not back or back.get("same_schema") is None:
-            return Figure(
-                "Downgrade", "not rehearsed", clean((back or {}).get("why") or "not part of this rehearsal"), UNKNOWN
-            )
-        wrong = [name for name in ("schema", "rows") if back.get(f"same_{name}") is False]
+        if not back:
+            return Figure("Downgrade", "not rehearsed", "", UNKNOWN)
+        if back.get("irreversible"):
+            return Figure("Downgrade", "irreversible", "as the revisions declare", UNKNOWN)
+        if back.get("why"):
+            return Figure("Downgrade", "failed", "the reason is below", BAD)
+        names = {"same_schema": "schema", "same_rows": "rows", "again_same": "second upgrade"}
+        wrong = [name for key, name in names.items() if back.get(key) is False]
         if wrong:
-            return Figure("Downgrade", "differs", f"not as before: {' and '.join(wrong)}", BAD)
+            return Figure("Downgrade", "differs", f"not as before: {', '.join(wrong)}", BAD)
         return Figure("Downgrade", "restores all", f"in {took(back.get('seconds') or 0)}", GOOD)
 
     def _duration(self) -> Figure:
@@ -161,9 +164,12 @@ class Page:
         return [sentence(clean(text)) for text in self._downgrade_texts()]
 
     def _downgrade_texts(self) -> Iterator[str]:
-        back = self.data.get("back") or {}
-        if back.get("same_schema") is None:
-            yield back.get("why") or "The downgrade was not rehearsed"
+        back = self.data.get("back") or {"why": "The downgrade was not rehearsed"}
+        if back.get("irreversible"):
+            yield "The revisions declare that they cannot be undone"
+        if back.get("why"):
+            yield back["why"]
+        if back.get("why") or back.get("irreversible"):
             return
         for name in ("schema", "rows"):
             same = back.get(f"same_{name}")
@@ -203,6 +209,10 @@ class Page:
         else:
             texts = [measured] if isinstance(measured, str) else measured
             yield "How", " ".join(sentence(str(text)) for text in texts)
+        yield (
+            "Not covered",
+            " ".join(sentence(str(note)) for key in ("notes", "not_compared") for note in self.traffic.get(key) or ()),
+        )
         yield "Command", str(self.data.get("command") or "")
         yield "safeops", str(self.data.get("safeops") or "")
 

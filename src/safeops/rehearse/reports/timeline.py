@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,12 @@ EFFECTS = (FREE, BRIEF, WRITES_WAIT, ALL_WAIT)
 """What a statement does to the requests for a table, from the mildest."""
 LEAST_AROUND, SHARE_AROUND = 0.5, 0.15
 """How much of the time before and after a run is shown: seconds, and the share of the run."""
-PHASES = {"before": "before", "during": "upgrade", "back": "downgrade", "again": "upgrade again", "after": "after"}
+PHASES = {"during": "upgrade", "back": "downgrade", "again": "upgrade again"}
+PHASE_OF = {"up": "during", "down": "back"}
+MANY = 10
+"""So many statements that change rows, and differ in numbers alone, are batches."""
+_NUMBER = re.compile(r"\d+")
+_CHANGES_ROWS = re.compile(r"\s*(insert|update|delete|merge|replace|with|select)\b", re.I)
 
 Span = tuple[float, float]
 
@@ -106,10 +113,19 @@ def marks_of(rehearsal: Mapping[str, Any], lanes: Sequence[Lane], direction: str
 
 
 def numbers_of(statements: Sequence[Mapping[str, Any]]) -> Iterator[int]:
-    """Yield the number of each statement in the report; equal ones, such as the batches of a backfill, have one number."""
-    first: dict[tuple[str, str, str], int] = {}
+    """Yield the number of each statement in the report; batches of a backfill, which differ in numbers alone, have one."""
+    alike = Counter(_alike(one) for one in statements)
+    first: dict[tuple[object, ...], int] = {}
     for number, one in enumerate(statements, 1):
-        yield first.setdefault((one.get("revision", ""), one.get("direction", "up"), one.get("sql", "")), number)
+        key, sql = _alike(one), one.get("sql") or ""
+        is_batch = alike[key] >= MANY and _CHANGES_ROWS.match(sql)
+        yield first.setdefault(key if is_batch else (*key[:-1], sql), number)
+
+
+def _alike(statement: Mapping[str, Any]) -> tuple[object, ...]:
+    locks = tuple(sorted((statement.get("locks") or {}).items()))
+    sql = _NUMBER.sub("0", statement.get("sql") or "")
+    return statement.get("revision") or "", statement.get("direction") or "up", locks, sql
 
 
 def effect_of(statement: Mapping[str, Any], span: Sequence[float] | None, lanes: Iterable[Lane]) -> str:
@@ -133,23 +149,20 @@ def timeline_of(rehearsal: Mapping[str, Any], direction: str = "up") -> Timeline
     timeline = rehearsal.get("timeline") or {}
     lanes = lanes_of(timeline)
     marks = marks_of(rehearsal, lanes, direction)
-    if not lanes or not marks:
+    named = [(str(name), float(began), float(ended)) for name, began, ended in timeline.get("phases") or ()]
+    run = [(began, ended) for name, began, ended in named if name == PHASE_OF[direction]]
+    run += [(mark.began, mark.ended) for mark in marks]
+    if not lanes or not run:
         return None
-    window = _window(marks, lanes)
+    window = _window(run, lanes)
     shown = sorted((lane.within(window) for lane in lanes), key=lambda lane: lane.weight, reverse=True)
-    phases = [(PHASES.get(name, name), float(a), float(b)) for name, a, b in timeline.get("phases") or ()]
-    within = [(name, max(a, window[0]), min(b, window[1])) for name, a, b in phases]
-    return Timeline(
-        window,
-        shown,
-        [mark for mark in marks if mark.began <= window[1]],
-        [phase for phase in within if phase[1] < phase[2]],
-    )
+    phases = [(PHASES.get(name, name), max(a, window[0]), min(b, window[1])) for name, a, b in named]
+    return Timeline(window, shown, marks, [phase for phase in phases if phase[1] < phase[2]])
 
 
-def _window(marks: Sequence[Mark], lanes: Sequence[Lane]) -> Span:
-    """Return the time of the statements with some time around, in which there was traffic."""
-    began, ended = min(mark.began for mark in marks), max(mark.ended for mark in marks)
+def _window(run: Sequence[Span], lanes: Sequence[Lane]) -> Span:
+    """Return the time of a run with some time around, in which there was traffic."""
+    began, ended = min(one[0] for one in run), max(one[1] for one in run)
     around = max(LEAST_AROUND, SHARE_AROUND * (ended - began))
     times = [time for lane in lanes for at, took in lane.samples for time in (at, at + took)]
     first, last = min(times, default=began), max(times, default=ended)

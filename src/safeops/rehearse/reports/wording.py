@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from safeops.rehearse.projection import duration_text
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 # Control characters, those that turn the direction of the text around them, and what neither UTF-8 nor XML can contain.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -23,25 +26,15 @@ def shortened(text: str, length: int) -> str:
 
 def took(seconds: float) -> str:
     """Return a duration in words, which stay in one line."""
-    number, unit = _duration(seconds)
-    return f"{number}\N{NO-BREAK SPACE}{unit}"
+    if 0 < seconds < 0.001:
+        return f"under 1{NO_BREAK}ms"
+    return duration_text(seconds).replace(" ", NO_BREAK)
 
 
 def between(low: float, high: float) -> str:
     """Return a range of durations in words."""
-    first, last = _duration(low), _duration(high)
+    first, last = took(low), took(high)
     if first == last:
-        return took(low)
-    return f"{first[0] if first[1] == last[1] else took(low)} to {took(high)}"
-
-
-def _duration(seconds: float) -> tuple[str, str]:
-    if seconds < 0.001:
-        return ("under 1" if seconds else "0"), "ms"
-    if seconds < 0.1:
-        return f"{seconds * 1000:.0f}", "ms"
-    if seconds < 10:
-        return f"{seconds:.1f}".removesuffix(".0"), "s"
-    if seconds < 300:
-        return f"{seconds:.0f}", "s"
-    return (f"{seconds / 60:.0f}", "min") if seconds < 7200 else (f"{seconds / 3600:.1f}", "h")
+        return first
+    number, _, unit = first.rpartition(NO_BREAK)
+    return f"{number if last.endswith(NO_BREAK + unit) else first} to {last}"

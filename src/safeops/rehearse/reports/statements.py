@@ -1,0 +1,123 @@
+"""The table of the statements of each revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from safeops.planned import counted, size_text
+from safeops.rehearse.reports.tables import Cell, Table, revisions_of
+from safeops.rehearse.reports.timeline import EFFECTS, FREE, effect_of, lanes_of, numbers_of, worst
+from safeops.rehearse.reports.wording import clean, shortened, took
+
+MOST_STATEMENTS, MOST_LOCKS = 250, 8
+"""The most that the page lists."""
+ROOM_FOR_SQL, LONGEST_SQL = 120_000, 4000
+"""In characters: of all statements, and of one."""
+
+
+@dataclass
+class Statements:
+    """Equal statements of a revision, such as the batches of a backfill, as one."""
+
+    number: int
+    first: Mapping[str, Any]
+    effects: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    times: int = 0
+    rows: int = 0
+    wal_bytes: int = 0
+
+    def add(self, statement: Mapping[str, Any], effect: str) -> None:
+        self.effects.append(effect)
+        self.seconds.append(float(statement.get("seconds") or 0))
+        self.waits.append(float(statement.get("longest_wait") or 0))
+        self.times += statement.get("times") or 1
+        self.rows += statement.get("rows") or 0
+        self.wal_bytes += statement.get("wal_bytes") or 0
+
+    @property
+    def revision(self) -> str:
+        return str(self.first.get("revision", ""))
+
+    @property
+    def direction(self) -> str:
+        return str(self.first.get("direction", "up"))
+
+    @property
+    def weight(self) -> tuple[int, float, float]:
+        return EFFECTS.index(worst(self.effects)), max(self.waits), sum(self.seconds)
+
+
+def statement_tables(rehearsal: Mapping[str, Any], direction: str) -> Iterator[Table]:
+    """Yield the statements of each revision, up or down."""
+    every = [one for one in _together(rehearsal) if one.direction == direction]
+    listed = sorted(every, key=lambda one: one.weight, reverse=True)[:MOST_STATEMENTS]
+    room = min(LONGEST_SQL, ROOM_FOR_SQL // max(1, len(listed)))
+    messages = {one.get("revision"): one.get("message") for one in revisions_of(rehearsal)}
+    for revision in dict.fromkeys(one.revision for one in every):
+        rows = [one for one in sorted(listed, key=lambda one: one.number) if one.revision == revision]
+        left_out = sum(one.revision == revision for one in every) - len(rows)
+        message = f": {messages[revision]}" if messages.get(revision) else ""
+        yield Table(
+            clean(f"{'Upgrade' if direction == 'up' else 'Downgrade'} of {revision}{message}"),
+            ("#", "Statement", "Blocks", "Locks", "Work", "Time", "Longest wait"),
+            [_statement_row(one, room) for one in rows],
+            f"{left_out:,} more statements, which block and take less, are left out; --json lists them."
+            if left_out
+            else "",
+        )
+
+
+def _together(rehearsal: Mapping[str, Any]) -> list[Statements]:
+    timeline = rehearsal.get("timeline") or {}
+    lanes, spans = lanes_of(timeline), timeline.get("statements") or ()
+    found: dict[int, Statements] = {}
+    statements = rehearsal.get("statements") or ()
+    for index, (number, statement) in enumerate(zip(numbers_of(statements), statements, strict=True)):
+        span = spans[index] if index < len(spans) else None
+        found.setdefault(number, Statements(number, statement)).add(statement, effect_of(statement, span, lanes))
+    return list(found.values())
+
+
+def _statement_row(one: Statements, room: int) -> list[Cell]:
+    effect, longest = worst(one.effects), max(one.waits)
+    return [
+        Cell(str(one.number), "number"),
+        Cell(shortened(clean(one.first.get("sql", "")), room), "code"),
+        Cell("nothing" if effect == FREE else effect, f"effect {effect.replace(' ', '-')}"),
+        Cell("\n".join(_locks(one.first)), note=clean(_unsure(one.first))),
+        Cell("\n".join(_work(one)) or "catalogue only"),
+        Cell(took(sum(one.seconds)), "number", f"{one.times:,} times" if one.times > 1 else ""),
+        Cell(took(longest) if longest else "none", "number"),
+    ]
+
+
+def _locks(statement: Mapping[str, Any]) -> list[str]:
+    locks = [clean(f"{table}: {lock}") for table, lock in (statement.get("locks") or {}).items()]
+    if not locks:
+        return ["not seen" if statement.get("seen") == "not seen" else "none"]
+    more = len(locks) - MOST_LOCKS
+    return [*locks[:MOST_LOCKS], f"and {more} more"] if more > 0 else locks
+
+
+def _unsure(statement: Mapping[str, Any]) -> str:
+    if statement.get("seen") == "sampled":
+        return "sampled"
+    return str(statement.get("unseen") or "") if statement.get("exact") is False else ""
+
+
+def _work(one: Statements) -> Iterator[str]:
+    yield from (clean(f"rewrites {table}") for table in one.first.get("rewrote") or ())
+    yield from (clean(f"builds an index of {table}") for table in one.first.get("built") or ())
+    for table, rows in (one.first.get("scanned") or {}).items():
+        # 1 is a scan of which the rows are not known.
+        yield clean(f"scans {table}" + (f" ({counted(rows)})" if rows > 1 else ""))
+    if one.first.get("error"):
+        yield clean(f"failed: {one.first['error']}")
+    if one.rows:
+        yield f"writes {counted(one.rows)}"
+    if one.wal_bytes:
+        yield f"{size_text(one.wal_bytes)} of log (WAL)"
