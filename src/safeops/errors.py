@@ -30,6 +30,7 @@
       NotReady                      S704  a pre-flight check before an upgrade or a rollback failed
       RevisionFailed                S705  a revision raised; the steps completed before it are kept
       Unhealthy                     S706  the health check after an upgrade failed
+      FillingFailed                 S707  no rows could be made that a table of a copy accepts
 
 A message has five parts: what failed, why, what to do instead as code, whether anything was changed, and whether running
 again is safe. Each is given once. The code at the end names the page in docs/errors.
@@ -351,3 +352,9 @@ class Unhealthy(SafeOpsError):
     """The health check after an upgrade failed; the message reports whether the upgrade was kept or reverted."""
 
     number = "S706"
+
+
+class FillingFailed(SafeOpsError):
+    """No rows could be made that a table of a copy accepts; the message names the table and what prevents it."""
+
+    number = "S707"

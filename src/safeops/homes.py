@@ -16,8 +16,8 @@ _HOMES = {
     "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (
         "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped BackupFailed"
-        " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired"
-        " NotCurrent NotReady OnlineOnly OrphanedRows OutsideMigration PhaseMissing RevisionFailed"
+        " DefinitionMismatch DependentObjects DuplicateRows FillingFailed InvalidArgument Irreversible"
+        " LockNotAcquired NotCurrent NotReady OnlineOnly OrphanedRows OutsideMigration PhaseMissing RevisionFailed"
         " SafeOpsError ServerRefused TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable"
         " UnknownType Unreachable UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),

@@ -21,7 +21,7 @@ from tests.projects import Project, listening, migrate, render
 from tests.servers import Database
 
 WITHOUT_A_MESSAGE = "S000"
-OF_A_RUNNER = ("S702", "S703", "S704", "S705", "S706")
+OF_A_RUNNER = ("S702", "S703", "S704", "S705", "S706", "S707")
 ON_SQLITE = ("S005", *OF_A_RUNNER)
 
 
@@ -140,6 +140,7 @@ _ELSEWHERE: dict[str, Callable[[Database, str, Path], None]] = {
     "S704": _with_two_heads,
     "S705": _with_a_mistake,
     "S706": _beside_a_project,
+    "S707": _beside_a_project,
 }
 
 

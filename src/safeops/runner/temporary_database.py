@@ -238,17 +238,17 @@ def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[Tempor
         run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
-def check_empty(connection: Connection) -> None:
+def check_empty(connection: Connection, option: str = "--scratch-url") -> None:
     """Raise NotReady if a database that a user gave has anything in it."""
     if objects := Dumps.of(database_on(connection)).objects():
         raise NotReady(
-            f"The database at --scratch-url is not empty: it has {', '.join(objects)}.",
-            why="All revisions are run there, up and down, and what they create is not removed.",
+            f"The database at {option} is not empty: it has {', '.join(objects)}.",
+            why="Revisions are run there, up and down, and what they create is not removed.",
             remedy="Name an empty database that is used for nothing else.",
         )
 
 
-def scratch_url_of(text: str) -> URL:
+def scratch_url_of(text: str, option: str = "--scratch-url") -> URL:
     """Return the URL that a user gave of an empty database, or raise InvalidArgument."""
     with suppress(ArgumentError):
         url = sa.make_url(text)
@@ -256,9 +256,9 @@ def scratch_url_of(text: str) -> URL:
         if url.get_backend_name() in KINDS:
             return url
     raise InvalidArgument(
-        "--scratch-url is not the URL of a database that safeops supports.",
+        f"{option} is not the URL of a database that safeops supports.",
         remedy="Write it as SQLAlchemy does:",
-        code="--scratch-url postgresql+psycopg://user@localhost/scratch",
+        code=f"{option} postgresql+psycopg://user@localhost/scratch",
     )
 
 

@@ -1,0 +1,335 @@
+"""The copy on which revisions are rehearsed: a database that is filled, restored from a backup, or used as it is."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.pool import NullPool
+
+from safeops.databases import Database, database_on
+from safeops.databases.connections import run_on_connection
+from safeops.databases.ports import Port
+from safeops.errors import InvalidArgument, NotReady, RevisionFailed, Unreachable
+from safeops.execution.migration_lock import without_migration_lock
+from safeops.naming import Name
+from safeops.planned import size_text
+from safeops.rehearse.embedded import temporary_server
+from safeops.rehearse.filling import Progress, fill
+from safeops.rehearse.shapes import Statistics, TableShape, shapes_of, tables_of, uniform
+from safeops.rehearse.values import Inserts
+from safeops.runner.environment import (
+    VERSION_OPTIONS,
+    Inspection,
+    ReachedDatabase,
+    current_on,
+    explaining_errors,
+    reach_existing,
+)
+from safeops.runner.restoring import restore
+from safeops.runner.revision_run import ending_on_signals
+from safeops.runner.revisions import scripts_of, steps_between
+from safeops.runner.temporary_database import (
+    TemporaryDatabase,
+    check_empty,
+    config_for,
+    environment_variable,
+    redirecting,
+    scratch_url_of,
+)
+
+log = logging.getLogger("safeops")
+
+ROWS = 100_000
+"""Rows of each table if neither a number nor a database to follow is given."""
+WIDTH = 16
+"""Bytes of a value of which nothing is known."""
+FACTOR = 3
+"""How much more than the values a table takes, with its indexes and what the server logs."""
+INTO = "--into"
+
+
+class Copies(Port):
+    """Which database this is, and how to remove it."""
+
+    place = "safeops.rehearse.{family}.copies:Copies"
+    asked = "A copy"
+
+    @abstractmethod
+    def identity(self) -> set[tuple[str, ...]]:
+        """Return facts about the server with the name of the database: two databases that share one are the same."""
+
+    @abstractmethod
+    def how_to_drop(self) -> str:
+        """Return the command that removes the database."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A database on which revisions can be rehearsed.
+
+    Args:
+        config: The configuration of the project, for this database.
+        engine: Connects to it.
+        revision: The revisions that it is at, with commas; empty if none.
+        rows: About how many rows each table has.
+        kind: "filled", "backup" or "as is".
+        production: The shapes of production, if it was read.
+        how_to_drop: The command that removes it; empty if that is automatic.
+    """
+
+    config: Config
+    engine: Engine
+    revision: str
+    rows: Mapping[Name, int]
+    kind: str
+    production: Mapping[Name, TableShape] = field(default_factory=dict)
+    how_to_drop: str = ""
+
+
+@dataclass(frozen=True)
+class Production:
+    """What is known of the database that the copy represents, which is only read.
+
+    Args:
+        script: The revisions of the project.
+        revisions: Those that it is at.
+        options: How env.py names the table of versions.
+        shapes: The shapes of its tables, if they were requested.
+        taken: Facts about databases that must not become the copy, each with what it is.
+        url: The URL of the project's own database, if that was reached.
+    """
+
+    script: ScriptDirectory
+    revisions: tuple[str, ...]
+    options: Mapping[str, str]
+    shapes: Mapping[Name, TableShape]
+    taken: Mapping[tuple[str, ...], str]
+    url: URL | None
+
+
+@contextmanager
+def open_copy(
+    config: Config,
+    into: str | None,
+    *,
+    backup: Path | None = None,
+    rows: int | None = None,
+    as_is: bool = False,
+    like: str | None = None,
+    revision: str = "head",
+    progress: Progress | None = None,
+) -> Iterator[Copy]:
+    """Provide a copy of production to rehearse on; env.py and the revisions reach no other database in the block.
+
+    Args:
+        config: The configuration of the project.
+        into: The URL of an empty database; None makes a temporary one, and removes it.
+        backup: A backup by ``safeops backup`` to restore; None fills the tables.
+        rows: How many rows a table gets at most; with ``like`` at most as many as it has there.
+        as_is: Use the database with the rows that it has.
+        like: The URL of production, whose statistics the rows follow. It is only read.
+        revision: The revision that is rehearsed: without production, the copy is at the one before it.
+        progress: Is called while the tables are filled.
+
+    Raises:
+        NotReady: The database is not empty, is production itself, or has too little space.
+        RevisionFailed: A revision that production has failed on the copy.
+        FillingFailed: A table could not be filled.
+        BackupFailed: The backup could not be restored.
+    """
+    if (backup is not None) + (rows is not None) + as_is > 1:
+        raise InvalidArgument("--from-backup, --rows and --as-is exclude each other.", remedy="Give one of them.")
+    if as_is and into is None:
+        raise InvalidArgument(
+            "--as-is needs a database that has rows.", remedy="Name it:", code="safeops rehearse --as-is --into URL"
+        )
+    with ending_on_signals():
+        production = _production(config, like, revision, with_shapes=backup is None and not as_is)
+        with _place(config, into, production) as url:
+            yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress)
+
+
+def _opened(
+    config: Config,
+    url: URL,
+    production: Production,
+    backup: Path | None,
+    rows: int | None,
+    as_is: bool,
+    is_given: bool,
+    progress: Progress | None,
+) -> Iterator[Copy]:
+    engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+    with explaining_errors():
+        identity, drop = run_on_connection(engine, lambda own: _checked(own, production, as_is))
+    left = "" if not is_given else drop
+    try:
+        if backup is not None:
+            restore(backup, url)
+        with redirecting(None, url), environment_variable(url), without_migration_lock():
+            here = _Here(config_for(config, url), engine, production, identity)
+            if backup is None and not as_is:
+                here.migrate()
+                here.fill(rows, progress)
+            elif backup is not None:
+                run_on_connection(engine, _analyzed)
+            kind = "backup" if backup is not None else "as is" if as_is else "filled"
+            yield Copy(here.config, engine, here.revision(), here.rows(), kind, production.shapes, left)
+    except BaseException:
+        if left:
+            log.warning("the copy keeps what was made in it so far. To remove it: %s", left)
+        raise
+
+
+# Production -----------------------------------------------------------------------------------------------------
+
+
+def _production(config: Config, like: str | None, revision: str, *, with_shapes: bool) -> Production:
+    script, reached = scripts_of(config), _reached(config)
+    options = {key: reached.options[key] for key in VERSION_OPTIONS if reached.options.get(key)} if reached else {}
+    taken: dict[tuple[str, ...], str] = {}
+    if reached is not None:
+        taken |= dict.fromkeys(reached.connected(identity_of), "the project's own database")
+    if like is None:
+        current = reached.current if reached is not None else _before(script, revision)
+        return Production(script, current, options, {}, taken, reached.engine.url if reached else None)
+    engine = sa.create_engine(scratch_url_of(like, "--like"), poolclass=NullPool, hide_parameters=True)
+    with explaining_errors():
+        taken |= dict.fromkeys(run_on_connection(engine, identity_of), "the database of --like")
+        current = run_on_connection(engine, lambda own: current_on(own, dict(options)))
+        shapes = shapes_of(engine) if with_shapes else {}
+    return Production(script, current, options, shapes, taken, engine.url)
+
+
+def _reached(config: Config) -> ReachedDatabase | None:
+    """Return the project's own database; None if there is none yet, or it cannot be reached from here."""
+    try:
+        return reach_existing(config)
+    except Unreachable as error:
+        log.info("rehearse: the project's own database is not read: %s", error.problem)
+        return None
+
+
+def _before(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
+    found = script.get_revisions(revision)
+    down = [one.down_revision for one in found if one is not None]
+    return tuple(one for each in down for one in ((each,) if isinstance(each, str) else each or ()))
+
+
+def identity_of(connection: Connection) -> set[tuple[str, ...]]:
+    """Return facts about a database that no other one shares."""
+    return Copies.of(database_on(connection)).identity()
+
+
+# The place of the copy ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _place(config: Config, into: str | None, production: Production) -> Iterator[URL]:
+    if into is not None:
+        yield scratch_url_of(into, INTO)
+        return
+    own = production.url or _url_in(config)
+    with temporary_server(own) as url:
+        yield url
+
+
+def _url_in(config: Config) -> URL | None:
+    text = config.get_main_option("sqlalchemy.url")
+    try:
+        return sa.make_url(text) if text else None
+    except sa.exc.ArgumentError:
+        return None
+
+
+def _checked(connection: Connection, production: Production, as_is: bool) -> tuple[set[tuple[str, ...]], str]:
+    """Return which database the copy is, and how to drop it; raise NotReady if it must not be used."""
+    copies = Copies.of(database_on(connection))
+    identity = copies.identity()
+    for fact in identity & set(production.taken):
+        raise NotReady(
+            f"The database at {INTO} is {production.taken[fact]}.",
+            why="The revisions are rehearsed there, up and down, under traffic that writes.",
+            remedy="Create an empty database, and name that one:",
+            code=f"safeops rehearse {INTO} URL",
+        )
+    if not as_is:
+        check_empty(connection, INTO)
+    return identity, copies.how_to_drop()
+
+
+def _analyzed(connection: Connection) -> None:
+    database = database_on(connection)
+    Inserts.of(database).analyze([table for _, table in tables_of(database)])
+
+
+class _Here:
+    """The copy while env.py reaches nothing else."""
+
+    def __init__(self, config: Config, engine: Engine, production: Production, identity: set[tuple[str, ...]]) -> None:
+        self.config, self.engine, self.production = config, engine, production
+        self.temporary = TemporaryDatabase(config, production.script, lambda own: bool(identity_of(own) & identity))
+
+    def migrate(self) -> None:
+        """Run the revisions that production has."""
+        for target in self.production.revisions:
+            failed = self.temporary.run(lambda heads, to=target: steps_between(self.production.script, to, heads))  # type: ignore[misc]
+            if failed is not None:
+                raise RevisionFailed(
+                    f"{failed[0]} failed on the copy, before anything was rehearsed: {failed[1]}",
+                    why="The copy is migrated to the revision of production first, from an empty database.",
+                    remedy="Correct the revision, or rehearse on a backup:",
+                    code="safeops rehearse --into URL --from-backup FILE",
+                    state="The copy has the revisions before it.",
+                )
+
+    def fill(self, rows: int | None, progress: Progress | None) -> None:
+        """Fill the tables as they are in production, or with the same number of rows each."""
+        shapes = {
+            name: shape.scaled(min(shape.rows, rows)) if rows is not None else shape
+            for name, shape in self.production.shapes.items()
+        } or uniform(self.engine, ROWS if rows is None else rows)
+        run_on_connection(self.engine, lambda own: _check_space(database_on(own), shapes))
+        fill(self.engine, shapes, progress=progress)
+
+    def revision(self) -> str:
+        """Return the revisions that the copy is at."""
+        return ", ".join(run_on_connection(self.engine, lambda own: current_on(own, dict(self.production.options))))
+
+    def rows(self) -> dict[Name, int]:
+        """Return about how many rows each table has."""
+
+        def count(connection: Connection) -> dict[Name, int]:
+            database = database_on(connection)
+            return {name: Statistics.of(database).rows_of(table) for name, table in tables_of(database)}
+
+        return run_on_connection(self.engine, count)
+
+
+def _check_space(database: Database, shapes: Mapping[Name, TableShape]) -> None:
+    folder = Inspection.of(database).data_folder()
+    if folder is None:
+        return
+    tables = {name: table for name, table in tables_of(database) if name in shapes}
+    needed = sum(
+        shapes[name].rows * FACTOR * (40 + sum(shapes[name].of(one).width or WIDTH for one in table.columns.values()))
+        for name, table in tables.items()
+    )
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise NotReady(
+            f"The copy takes about {size_text(needed)}, and {folder} has {size_text(free)} free.",
+            why="It has the rows and the indexes, and the server logs what is written.",
+            remedy="Rehearse with fewer rows; times are projected to those of production:",
+            code="safeops rehearse --into URL --rows 100000",
+        )

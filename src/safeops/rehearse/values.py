@@ -1,0 +1,346 @@
+"""The values that a column is filled with: each is an SQL expression of a number, which the server evaluates.
+
+Different numbers give different values. So a unique column is filled with different numbers, and a foreign key with the
+values that the numbers of other rows give.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+from typing import TypeAlias
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Column, Table
+from safeops.databases.ports import Port
+from safeops.naming import Name
+from safeops.rehearse.shapes import ColumnShape
+
+Spell: TypeAlias = Callable[[str], str]
+"""Makes the SQL of a value from the SQL of its number."""
+
+LETTERS = 26
+SHORT = 9
+"""A shorter text has the characters a to z only: a number in hexadecimal digits can be longer."""
+WIDE = 24
+"""Characters of a text of which nothing is known."""
+LONGEST = 1 << 20
+DAYS = 36_500
+SECONDS = 1_000_000_000
+FILLER = "zebras run past the river "
+"""What a text is padded with. It does not begin with a hexadecimal digit: different texts remain different."""
+
+
+@dataclass(frozen=True)
+class Type:
+    """The type of a column, with what a domain, an enum or an array adds to it.
+
+    Args:
+        kind: "integer", "number", "real", "text", "date", "moment", "choice", or "other".
+        name: Its name without arguments, as the server writes it.
+        spelled: The name to cast to.
+        arguments: The numbers in parentheses.
+        labels: The values of an enum.
+        most: The highest number of an integer.
+        element: The type of the elements of an array, of the bounds of a range.
+        parts: The types of the fields of a composite type.
+        checks: The rules of a domain, over VALUE.
+        required: Whether a domain refuses NULL.
+    """
+
+    kind: str
+    name: str
+    spelled: str
+    arguments: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    most: int = 0
+    element: Type | None = None
+    parts: tuple[Type, ...] = ()
+    checks: tuple[str, ...] = ()
+    required: bool = False
+
+    @property
+    def length(self) -> int:
+        """How many characters a text may have."""
+        return self.arguments[0] if self.arguments else LONGEST
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values for the numbers from 0 to ``capacity - 1``, and how many of them are used if nothing else is known."""
+
+    capacity: int
+    spell: Spell
+    usual: int = 0
+
+
+class Generator(Port):
+    """Makes the values of a type, each family in its own SQL."""
+
+    place = "safeops.rehearse.{family}.values:Generator"
+    asked = "Filling a table"
+
+    inserting = ""
+    """What follows the columns of an INSERT that gives values to columns of identity."""
+
+    # What a server writes in its own way ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def type_of(self, column: Column) -> Type:
+        """Return the type of a column."""
+
+    @abstractmethod
+    def numbers(self, first: int, last: int) -> str:
+        """Return what follows FROM to get the whole numbers as ``n``."""
+
+    @abstractmethod
+    def halved(self, number: str, by: int) -> str:
+        """Divide a number without a rest."""
+
+    @abstractmethod
+    def joined(self, *texts: str) -> str: ...
+
+    @abstractmethod
+    def token(self, number: str) -> str:
+        """Return a number as hexadecimal digits."""
+
+    @abstractmethod
+    def letter(self, number: str, first: str) -> str:
+        """Return one of 26 characters for a number from 0 to 25."""
+
+    @abstractmethod
+    def padded(self, text: str, width: int) -> str:
+        """Pad a text on the right."""
+
+    @abstractmethod
+    def zeros(self, number: str, width: int) -> str:
+        """Pad a number on the left."""
+
+    @abstractmethod
+    def cast(self, value: str, type_: Type) -> str: ...
+
+    @abstractmethod
+    def day(self, base: str, number: str) -> str:
+        """Return the day that is so many days after another."""
+
+    @abstractmethod
+    def moment(self, base: str, number: str, type_: Type) -> str:
+        """Return the moment that is so many seconds after the beginning of a day."""
+
+    def chosen(self, values: Sequence[str], number: str) -> str:
+        """Return the value with this number in a list."""
+        cases = " ".join(f"WHEN {place} THEN {value}" for place, value in enumerate(values))
+        return f"CASE {number} {cases} END"
+
+    def formula(self, computed: str) -> str:
+        """Return the expression of a generated column, without how it is stored."""
+        return computed
+
+    def others(self, type_: Type, shape: ColumnShape) -> list[Values]:
+        """Return values of a type that only this family has; none if it is not known."""
+        return []
+
+    @abstractmethod
+    def literal_of(self, column: str) -> str:
+        """Return SQL that gives a value as a literal."""
+
+    def shuffled(self, column: str) -> str:
+        """Return what to order by for a random order."""
+        return f"md5(CAST({column} AS char(40)))"
+
+    # Values of each kind -----------------------------------------------------------------------------------------
+
+    def variants(self, type_: Type, shape: ColumnShape, rows: int, literals: Iterable[str] = ()) -> list[Values]:
+        """Return ways to fill a column, the usual one first.
+
+        Args:
+            type_: The type of the column.
+            shape: What is known of its values.
+            rows: How many different values may be needed.
+            literals: Texts and numbers that its checks mention.
+        """
+        match type_.kind:
+            case "integer":
+                return self._integers(type_, shape, _numbers_in(literals))
+            case "number" | "real":
+                return self._decimals(type_, _numbers_in(literals))
+            case "text":
+                return self._texts(type_, shape, rows, list(literals))
+            case "date" | "moment":
+                return self._times(type_, _days_in(literals))
+            case "choice":
+                values = [self.cast(self.literal(label), type_) for label in type_.labels]
+                return [Values(len(values), lambda number: self.chosen(values, number), len(values))]
+        return self.others(type_, shape)
+
+    def _integers(self, type_: Type, shape: ColumnShape, literals: list[Decimal]) -> list[Values]:
+        def of(low: int, step: int, most: int) -> Values:
+            capacity = max(0, (most - low) // step + 1) if step > 0 else low + type_.most + 1
+            return Values(capacity, lambda n: self.cast(f"{low} + {n}{'' if step == 1 else f' * {step}'}", type_))
+
+        whole = sorted({int(one) for one in literals})
+        found = [of(1, 1, type_.most) if shape.low is None else of(shape.low, 1, type_.most), of(0, 1, type_.most)]
+        found += [of(one + shift, step, type_.most) for one in whole for step in (1, -1) for shift in (0, step)]
+        found += [of(low, 1, high) for low, high in combinations(whole, 2)]
+        return found + [of(low + 1, 1, high - 1) for low, high in combinations(whole, 2) if high - low > 1]
+
+    def _decimals(self, type_: Type, literals: list[Decimal]) -> list[Values]:
+        scale = (type_.arguments[1] if len(type_.arguments) > 1 else 0) if type_.arguments else 2
+        digits = min(type_.arguments[0] if type_.arguments else 15, 15)
+        unit, most = Decimal(1).scaleb(-scale), 10**digits
+
+        def of(low: Decimal, high: Decimal | None = None) -> Values:
+            capacity = most - int(low / unit) - 1 if high is None else int((high - low) / unit) + 1
+            return Values(max(0, capacity), lambda n: self.cast(f"{low} + {n} * {unit:f}", type_))
+
+        known = sorted(set(literals))
+        pairs = [(low, high) for low, high in combinations(known, 2) if high - low > 2 * unit]
+        found = [of(unit), of(Decimal(0)), *(of(one + shift) for one in known for shift in (0, unit))]
+        found.append(of(-(10 ** (digits - 1)) * unit))
+        return found + [of(low + shift, high - shift) for shift in (0, unit) for low, high in pairs]
+
+    def _texts(self, type_: Type, shape: ColumnShape, rows: int, literals: list[str]) -> list[Values]:
+        longest, width = type_.length, shape.width or WIDE
+        least = _letters_for(rows if shape.distinct is None else int(shape.distinct) + 1)
+        short = min(longest, max(width, least)) if width < SHORT or longest < SHORT else 0
+        count = short or min(longest, SHORT)
+        long = Values(1 << 32, lambda n: self.padded(self.token(n), min(longest, max(width, SHORT))))
+        small, large = self._words(count, "a"), self._words(count, "A")
+        found = [
+            small if short else long,
+            large,
+            small,
+            self._digits(short or min(longest, max(width, 12))),
+        ]
+        if longest >= 3:
+            found += [self._words(3, "A"), self._words(min(longest, 6), "a")]
+        around = [*filter(None, map(_plain, literals)), "https://example.com/", "+49"]
+        found += [self._around("a", "@example.com"), self._around('{"n": "', '"}')]
+        for text in around:
+            found += [self._around(text, ""), self._around("", text), self._around(text, "", self.zeros)]
+        return [one for one in found if one.capacity and self._fits(one, longest)]
+
+    def _words(self, count: int, first: str) -> Values:
+        def spell(number: str) -> str:
+            parts = [self.halved(number, LETTERS**place) if place else number for place in range(count)]
+            return self.joined(*(self.letter(f"({part} % {LETTERS})", first) for part in reversed(parts)))
+
+        return Values(LETTERS ** min(count, 12), spell)
+
+    def _digits(self, count: int) -> Values:
+        return Values(10 ** min(count, 15), lambda number: self.zeros(number, count))
+
+    def _around(self, before: str, after: str, spell: Callable[[str, int], str] | None = None) -> Values:
+        def whole(number: str) -> str:
+            text = self.token(number) if spell is None else spell(number, 8)
+            return self.joined(*filter(None, (before and self.literal(before), text, after and self.literal(after))))
+
+        return Values(10**8, whole, len(before) + len(after))
+
+    @staticmethod
+    def _fits(values: Values, longest: int) -> bool:
+        return values.usual + 8 <= longest if values.capacity == 10**8 and values.usual else True
+
+    def _times(self, type_: Type, days: list[str]) -> list[Values]:
+        def of(base: str, direction: str = "") -> Values:
+            if type_.kind == "date":
+                return Values(DAYS, lambda n: self.day(base, f"{direction}{n}"), 3650)
+            return Values(SECONDS, lambda n: self.moment(base, f"{direction}{n}", type_))
+
+        return [*map(of, ("2000-01-01", "2060-01-01", "1950-01-01", *days)), *(of(one, "-") for one in days)]
+
+    # Values to try against a check -------------------------------------------------------------------------------
+
+    def candidates(self, type_: Type, shape: ColumnShape, literals: Sequence[str]) -> list[str]:
+        """Return values to try against a check, those that it mentions first."""
+        mentioned: list[str] = []
+        if type_.kind in ("integer", "number", "real"):
+            numbers = sorted(set(_numbers_in(literals)))
+            between = [(low + high) / 2 for low, high in combinations(numbers, 2)]
+            numbers += [one + step for one in numbers for step in (-1, 1)] + between
+            if type_.kind == "integer":
+                numbers = [Decimal(int(one)) for one in numbers]
+            mentioned = [self.cast(f"{one:f}", type_) for one in dict.fromkeys(numbers)]
+        elif type_.kind == "text":
+            mentioned = [self.literal(text) for text in dict.fromkeys((*literals, *map(_plain, literals)))]
+        made = self.variants(type_, shape, 1000, literals)
+        spelled = (one.spell(str(place)) for place in (0, 1, 5, 40) for one in made if one.capacity > place)
+        return [*mentioned, *dict.fromkeys(spelled)]
+
+
+class Inserts(Port):
+    """How many rows are inserted at once, and what an insert needs around it."""
+
+    place = "safeops.rehearse.{family}.inserting:Inserts"
+    asked = "Filling a table"
+
+    batch: int = 100_000
+    """Rows of one statement."""
+    checks_foreign_keys_at_once = True
+    """A row whose foreign key refers to a later row is refused."""
+
+    def begin(self) -> None:
+        """Prepare the session."""
+
+    def end(self, tables: Sequence[Table]) -> None:
+        """Move the sequences on."""
+
+    @abstractmethod
+    def analyze(self, tables: Sequence[Table]) -> None:
+        """Count the distributions for the planner."""
+
+    def refused(self, table: Table) -> str | None:
+        """Return why a table cannot be filled; None if it can."""
+        return None
+
+    def checks(self, table: Table) -> dict[str, str]:
+        """Return conditions that the rows must meet in addition to the checks of the table, by what they are."""
+        return {}
+
+    def firing(self, table: Name) -> list[str]:
+        """Return the triggers of a project's own that fire for each new row."""
+        return []
+
+    def defer(self, table: Table, key: str) -> None:
+        """Have a foreign key checked at the end of the transaction; the session is in one."""
+
+    def restore(self, table: Table, key: str) -> None:
+        """Have it checked as it was before."""
+
+
+def literals_in(sql: str) -> list[str]:
+    """Return the texts and the numbers that an expression mentions, in order; a minus before a number belongs to it."""
+    found: list[str] = []
+    before = ""
+    for kind, text in sqltext.tokens(sql):
+        if kind == "string":
+            found.append(text[text.index("'") + 1 : -1].replace("''", "'"))
+        elif kind == "number":
+            found.append(f"-{text}" if before == "-" else text)
+        before = text
+    return list(dict.fromkeys(found))
+
+
+def _numbers_in(literals: Iterable[str]) -> list[Decimal]:
+    return [Decimal(one) for one in literals if re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", one)]
+
+
+def _days_in(literals: Iterable[str]) -> list[str]:
+    days = [match[0] for one in literals if (match := re.match(r"\d{4}-\d\d-\d\d", one))]
+    return sorted(set(days))
+
+
+def _plain(text: str) -> str:
+    """Return a pattern without its wildcards."""
+    return re.sub(r"\\.|\[[^\]]*\]|\{[^}]*\}|[%_^$*+?.()|~\\]", "", text)
+
+
+def _letters_for(count: int) -> int:
+    needed = 1
+    while LETTERS**needed < count:
+        needed += 1
+    return needed

@@ -1,0 +1,171 @@
+"""The copy: what it is made of, and which databases are refused."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from tests.servers import Database, numbers
+
+from safeops.errors import InvalidArgument, NotReady
+from safeops.naming import Name
+from safeops.rehearse.copying import open_copy
+from safeops.runner.backups import backup
+
+CITIES = Path(__file__).parents[2] / "examples/cities/alembic.ini"
+ONE_EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
+
+
+def cities(url: str | sa.URL) -> Config:
+    text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
+    config = Config(CITIES, stdout=io.StringIO(), cmd_opts=argparse.Namespace(x=[f"url={text}"]))
+    config.attributes["configure_logging"] = False
+    return config
+
+
+def text(database: Database) -> str:
+    return database.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def production(database: Database) -> Database:
+    """The example at revision 0007, with few countries and more cities."""
+    command.upgrade(cities(database.url), "0007")
+    database.execute(
+        "INSERT INTO countries VALUES ('FR', 'FRA', 'France', 'EU', 'Paris', 1, 1)",
+        "INSERT INTO countries VALUES ('IT', 'ITA', 'Italy', 'EU', NULL, 1, 1)",
+        "INSERT INTO cities (id, name, country_code, latitude, longitude, population, timezone, source, status)"
+        " SELECT seq, 'secret', CASE WHEN seq % 2 = 0 THEN 'FR' ELSE 'IT' END, 1, 1, 1, 'UTC', 'app', 'listed'"
+        f" FROM {rows(database)}",
+    )
+    return database
+
+
+def rows(database: Database) -> str:
+    if database.kind == "postgresql":
+        return "generate_series(1, 300) AS numbers(seq)"
+    if database.kind == "mysql":
+        return numbers(1, 300)
+    return "(WITH RECURSIVE c(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM c WHERE seq < 300) SELECT seq FROM c)"
+
+
+@ONE_EACH
+def test_follows_production(production: Database, new_database) -> None:
+    copy, missing = new_database(), production.url.set(database="/no/such/database")
+    before = production.query("SELECT * FROM cities ORDER BY id")
+    with open_copy(cities(missing), text(copy), like=text(production)) as made:
+        assert (made.revision, made.kind) == ("0007", "filled")
+        assert made.rows[Name("countries")] == 2
+        assert made.rows[Name("cities")] == 300
+        command.upgrade(made.config, "head")
+    assert copy.query("SELECT count(*), count(DISTINCT country_code) FROM cities") == [(300, 2)]
+    assert copy.query("SELECT count(*) FROM cities WHERE name = 'secret'") == [(0,)]
+    assert production.query("SELECT * FROM cities ORDER BY id") == before
+
+
+@ONE_EACH
+def test_fills_the_revision_of_the_project(production: Database, new_database) -> None:
+    copy = new_database()
+    with open_copy(cities(production.url), text(copy), rows=50) as made:
+        # env.py connects to the copy, although the project has another URL.
+        command.upgrade(cities(production.url), "head")
+        assert made.revision == "0007"
+    assert production.query("SELECT version_num FROM alembic_version") == [("0007",)]
+    assert copy.query("SELECT count(*) FROM cities") == [(50,)]
+
+
+@ONE_EACH
+def test_restores_a_backup(production: Database, new_database, tmp_path: Path) -> None:
+    copy = new_database()
+    made = backup(cities(production.url), tmp_path)
+    with open_copy(cities(production.url), text(copy), backup=made.path) as restored:
+        assert (restored.revision, restored.kind) == ("0007", "backup")
+    assert copy.query("SELECT count(*) FROM cities WHERE name = 'secret'") == [(300,)]
+
+
+@ONE_EACH
+def test_refuses_production(production: Database, new_database) -> None:
+    with (
+        pytest.raises(NotReady, match="the project's own database"),
+        open_copy(cities(production.url), text(production)),
+    ):
+        pass
+    with (
+        pytest.raises(NotReady, match="the database of --like"),
+        open_copy(cities(production.url.set(database="/no/such")), text(production), like=text(production), as_is=True),
+    ):
+        pass
+    assert production.query("SELECT count(*) FROM cities") == [(300,)]
+
+
+@pytest.mark.only("pg18")
+def test_another_url_of_production_is_refused(production: Database, new_database) -> None:
+    other = str(production.url.set(host="localhost", drivername="postgresql+psycopg2"))
+    with (
+        pytest.raises(NotReady, match="the database of --like"),
+        open_copy(cities(new_database().url), other, like=text(production), as_is=True),
+    ):
+        pass
+
+
+@ONE_EACH
+def test_refuses_a_database_with_tables(database: Database, new_database) -> None:
+    other = new_database()
+    other.execute("CREATE TABLE of_others (id integer)")
+    with pytest.raises(NotReady, match="--into is not empty"), open_copy(cities(database.url), text(other)):
+        pass
+    with open_copy(cities(database.url), text(other), as_is=True) as made:
+        assert made.kind == "as is"
+        assert Name("of_others") in made.rows
+
+
+@pytest.mark.only("sqlite")
+def test_as_is_needs_a_database(database: Database) -> None:
+    with pytest.raises(InvalidArgument, match="--as-is needs"), open_copy(cities(database.url), None, as_is=True):
+        pass
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_a_temporary_one_is_removed(production: Database) -> None:
+    with open_copy(cities(production.url), None, rows=20) as made:
+        assert made.rows[Name("cities")] == 20
+        url = made.engine.url
+    with pytest.raises(sa.exc.OperationalError), sa.create_engine(url).connect() as connection:
+        connection.execute(sa.text("SELECT count(*) FROM cities"))
+
+
+KILLED = """
+import sys, time, pathlib
+sys.path.insert(0, {root!r})
+from tests.rehearse.test_copying import cities
+from safeops.rehearse.copying import open_copy
+with open_copy(cities({url!r}), None, rows=5) as made:
+    print(made.engine.url.query["host"] if made.engine.url.query else made.engine.url.database, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.only("pg18")
+def test_a_temporary_server_ends_with_its_process(production: Database) -> None:
+    code = KILLED.format(root=str(Path(__file__).parents[2]), url=text(production))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    folder = Path(process.stdout.readline().strip())
+    assert folder.exists()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    until = time.monotonic() + 30
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not folder.exists()

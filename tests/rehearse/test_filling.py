@@ -1,0 +1,185 @@
+"""Rows that are made: constraints hold, and the shape follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.servers import Database
+
+from safeops.errors import FillingFailed
+from safeops.naming import Name
+from safeops.rehearse.filling import fill
+from safeops.rehearse.shapes import shapes_of, uniform
+
+postgresql = pytest.mark.only("pg18")
+
+
+def filled(database: Database, rows: int, *statements: str) -> dict[str, int]:
+    database.execute(*statements)
+    engine = database.engine()
+    return {str(name): count for name, count in fill(engine, uniform(engine, rows)).items()}
+
+
+def one(database: Database, sql: str) -> Any:
+    return database.query(sql)[0][0]
+
+
+@postgresql
+def test_cities(database: Database) -> None:
+    rows = filled(
+        database,
+        5000,
+        "CREATE TYPE city_status AS ENUM ('listed', 'in_review', 'hidden')",
+        """CREATE TABLE countries (iso varchar(2) PRIMARY KEY, iso3 varchar(3) NOT NULL UNIQUE, name varchar(100) NOT NULL,
+            continent varchar(2) NOT NULL, capital varchar(100), population bigint NOT NULL, area_km2 integer NOT NULL)""",
+        """CREATE TABLE cities (id integer PRIMARY KEY, name varchar(200) NOT NULL,
+            country_code varchar(2) NOT NULL REFERENCES countries, admin1_code varchar(20),
+            latitude double precision NOT NULL, longitude double precision NOT NULL, population integer NOT NULL,
+            timezone varchar(40), status city_status NOT NULL DEFAULT 'listed',
+            CHECK (latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180))""",
+    )
+    assert rows == {"countries": 676, "cities": 5000}
+    assert one(database, "SELECT count(DISTINCT country_code) FROM cities") > 600
+    assert one(database, "SELECT count(DISTINCT latitude) FROM cities") > 1000
+
+
+@postgresql
+def test_types(database: Database) -> None:
+    types = """smallint, integer, bigint, numeric(6,2), numeric, real, double precision, money, boolean, text, varchar(5),
+        char(3), char, name, date, timestamp, timestamptz, time, timetz, interval, uuid, json, jsonb, bytea, bit(7),
+        varbit(9), inet, cidr, macaddr, tsvector, integer[], text[], int4range, numrange, daterange, tstzrange, point, box,
+        oid, pg_lsn, mood, mood[], positive, pair""".replace("numeric(6,2)", "numeric(6;2)").split(",")
+    columns = ", ".join(f"c{place} {type_.strip().replace(';', ',')} NOT NULL" for place, type_ in enumerate(types))
+    rows = filled(
+        database,
+        300,
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "CREATE DOMAIN positive AS integer NOT NULL CHECK (VALUE > 17)",
+        "CREATE TYPE pair AS (a integer, b text)",
+        f"CREATE TABLE t (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {columns})",
+    )
+    assert rows == {"t": 300}
+    assert one(database, "SELECT count(*) FROM t WHERE c42 > 17") == 300
+
+
+@postgresql
+def test_keys_cycles_and_checks(database: Database) -> None:
+    rows = filled(
+        database,
+        1000,
+        """CREATE TABLE staff (id serial PRIMARY KEY, boss integer REFERENCES staff, team integer NOT NULL,
+            pair integer UNIQUE REFERENCES staff, starts date NOT NULL, ends date,
+            CHECK (ends > starts), CHECK (boss <> id))""",
+        """CREATE TABLE team (id bigserial PRIMARY KEY, lead integer NOT NULL REFERENCES staff,
+            code char(3) NOT NULL UNIQUE CHECK (code ~ '^[A-Z]{3}$'))""",
+        "ALTER TABLE staff ADD FOREIGN KEY (team) REFERENCES team",
+        "CREATE TABLE member (staff integer REFERENCES staff, team integer REFERENCES team, PRIMARY KEY (staff, team))",
+        """CREATE TABLE payment (id uuid PRIMARY KEY, kind text NOT NULL CHECK (kind IN ('card', 'iban')),
+            card text, iban text, CHECK ((kind = 'card') = (card IS NOT NULL)), CHECK ((kind = 'iban') = (iban IS NOT NULL)),
+            buyer integer NOT NULL REFERENCES staff, seller integer NOT NULL REFERENCES staff, CHECK (buyer <> seller),
+            amount numeric(8,2) CHECK (amount >= 100 AND amount < 1000),
+            twice numeric GENERATED ALWAYS AS (amount * 2) STORED, email text UNIQUE CHECK (email LIKE '%@%'))""",
+    )
+    assert rows == {"staff": 1000, "team": 1000, "member": 1000, "payment": 1000}
+    database.execute("INSERT INTO staff (team, starts) VALUES (1, '2020-01-01')")
+    assert one(database, "SELECT max(id) FROM staff") == 1001
+    assert one(database, "SELECT count(*) FROM pg_constraint WHERE condeferrable") == 0
+
+
+@postgresql
+def test_tenants(database: Database) -> None:
+    rows = filled(
+        database,
+        1000,
+        "CREATE TABLE tenants (id integer PRIMARY KEY)",
+        "CREATE TABLE users (tenant integer REFERENCES tenants, id integer, PRIMARY KEY (tenant, id))",
+        "CREATE TABLE items (tenant integer REFERENCES tenants, id integer, PRIMARY KEY (tenant, id))",
+        """CREATE TABLE orders (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+            tenant integer REFERENCES tenants, owner integer, item integer,
+            FOREIGN KEY (tenant, owner) REFERENCES users, FOREIGN KEY (tenant, item) REFERENCES items)""",
+    )
+    assert rows["orders"] == 1000
+    assert one(database, "SELECT count(DISTINCT tenant) FROM orders") > 100
+
+
+@pytest.mark.only("pg18", "mariadb", "sqlite")
+def test_on_each_database(database: Database) -> None:
+    each = "INT AUTO_INCREMENT" if database.kind == "mysql" else "INTEGER"
+    rows = filled(
+        database,
+        500,
+        f"CREATE TABLE staff (id {each} PRIMARY KEY, boss INTEGER REFERENCES staff (id), email VARCHAR(60) NOT NULL UNIQUE,"
+        " state VARCHAR(10) NOT NULL CHECK (state IN ('on', 'off')), starts DATE NOT NULL, ends DATE, CHECK (ends > starts),"
+        " CHECK (email LIKE '%@%'))",
+        "CREATE TABLE pay (staff INTEGER NOT NULL, month INTEGER NOT NULL, amount NUMERIC(8,2) CHECK (amount >= 100),"
+        " PRIMARY KEY (staff, month), FOREIGN KEY (staff) REFERENCES staff (id))",
+    )
+    assert rows == {"staff": 500, "pay": 500}
+    assert one(database, "SELECT count(*) FROM pay WHERE staff NOT IN (SELECT id FROM staff)") == 0
+    assert one(database, "SELECT count(*) FROM staff WHERE boss NOT IN (SELECT id FROM staff)") == 0
+
+
+@postgresql
+def test_a_trigger_is_named(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    filled(
+        database,
+        10,
+        "CREATE TABLE t (id integer PRIMARY KEY, note text)",
+        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := 'x'; RETURN NEW; END $$",
+        "CREATE TRIGGER notes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION noted()",
+    )
+    assert "the trigger notes fires for each row" in caplog.text
+
+
+@postgresql
+def test_nothing_of_production_is_written(database: Database) -> None:
+    database.execute("CREATE TABLE t (id integer PRIMARY KEY, name text)", "INSERT INTO t VALUES (7, 'secret')")
+    shape = shapes_of(database.engine())[Name("t")]
+    assert "secret" not in str(shape)
+    assert shape.columns["name"].width == 6
+
+
+@postgresql
+def test_partitions(database: Database) -> None:
+    rows = filled(
+        database,
+        1000,
+        "CREATE TABLE events (id bigint NOT NULL, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+        "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
+        "CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+    )
+    assert rows["events"] == 1000
+    assert one(database, "SELECT count(*) FROM events_1") > 0
+
+
+@postgresql
+def test_excluded(database: Database) -> None:
+    with pytest.raises(FillingFailed, match="excludes those that overlap"):
+        filled(database, 10, "CREATE TABLE t (a int4range, EXCLUDE USING gist (a WITH &&))")
+
+
+@postgresql
+def test_shape(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE p (id integer PRIMARY KEY)",
+        "CREATE TABLE t (id integer PRIMARY KEY, few text, wide text, half integer, p integer REFERENCES p)",
+        "INSERT INTO p SELECT g FROM generate_series(1, 500) g",
+        """INSERT INTO t SELECT g * 3 + 1000, 'v' || g % 7, repeat(md5(g::text), 10), CASE WHEN g % 2 = 0 THEN g END,
+            g % 50 + 1 FROM generate_series(1, 4000) g""",
+    )
+    with database.observer(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sa.text("ANALYZE"))
+    engine = database.engine()
+    shapes = shapes_of(engine)
+    shape = shapes[Name("t")]
+    assert (shape.rows, shape.columns["id"].low, shape.columns["id"].high) == (4000, 1003, 13000)
+    database.execute("TRUNCATE t, p")
+    assert fill(engine, shapes) == {Name("p"): 500, Name("t"): 4000}
+    again = shapes_of(engine)[Name("t")].columns
+    assert again["few"].distinct == 7
+    assert abs(again["half"].nulls - 0.5) < 0.05
+    assert abs((again["wide"].width or 0) - (shape.columns["wide"].width or 0)) < 10
+    assert again["p"].distinct == 50
+    assert again["id"].low == 1003
