@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -236,16 +237,19 @@ def is_running(process: int) -> bool:
         return False
 
 
-@pytest.mark.only("postgresql")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_statement_that_never_ends_counts_as_long_as_it_waited(users):
+    lock = {"postgresql": "LOCK TABLE users IN ACCESS EXCLUSIVE MODE", "mysql": "LOCK TABLES users WRITE"}
     with traffic_on(users) as traffic, users.observer().connect() as holder:
         busy(traffic)
-        holder.execute(sa.text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
-        time.sleep(0.6)
+        holder.exec_driver_sql(lock[users.kind])
+        time.sleep(0.8)
         assert {name for name, _, _ in traffic.latest["waiting"]} >= {"users writes 1", "users reads 1"}
         waited_from = time.monotonic()
         result = traffic.stop()
         assert time.monotonic() - waited_from < 30
+        holder.exec_driver_sql({"postgresql": "ROLLBACK", "mysql": "UNLOCK TABLES"}[users.kind])
+        assert traffic.compare(users.observer()).lost == 0
     assert result.longest_wait >= 0.5
     assert result.blocked("users")[-1].how == "all wait"
     assert not result.errors
@@ -316,6 +320,33 @@ def test_adding_a_column_is_not_noticed(users):
         busy(traffic)
         result = traffic.stop()
     assert not result.errors
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
+def test_the_driver_of_the_project(users, driver):
+    plan = plan_of(users.observer(), [USERS])
+    with traffic_on(users.with_driver(driver), plan) as traffic:
+        busy(traffic)
+        users.execute("ALTER TABLE users ALTER COLUMN age TYPE bigint")
+        busy(traffic)
+        result = traffic.stop()
+        assert traffic.compare(users.observer()).lost == 0
+    assert {error.code for error in result.errors} <= {"0A000"}
+
+
+@pytest.mark.only("pg18")
+def test_rows_that_are_wide_stay_in_the_database(database):
+    database.execute(
+        "CREATE TABLE pages (id integer PRIMARY KEY, body text)",
+        "INSERT INTO pages SELECT n, repeat(md5(n::text), 100000) FROM generate_series(1, 60) n",
+    )
+    with traffic_on(database, plan_of(database.observer(), [Name("pages")]), rate=30) as traffic:
+        busy(traffic, 10)
+        held = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{traffic.process_id}/status").read_text())[1])
+        assert not traffic.stop().errors
+    # 60 rows of 3 MB.
+    assert held < 150_000
 
 
 def test_memory_is_bounded_however_long_it_runs():

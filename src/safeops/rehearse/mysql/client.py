@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
+
 from safeops.rehearse.traffic import client
+from safeops.rehearse.traffic.client import Session
 
 
 class Client(client.Client):
@@ -11,3 +14,7 @@ class Client(client.Client):
     drivers = ("pymysql", "mysqldb", "mariadbconnector")
     begins = "START TRANSACTION"
     equals = "<=>"
+
+    def cancel(self, session: Session) -> None:
+        with suppress(Exception), closing(session.another()) as other:
+            other.rows(f"KILL QUERY {session.driver_connection.thread_id()}")

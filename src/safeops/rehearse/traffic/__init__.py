@@ -7,6 +7,7 @@ from safeops.rehearse.traffic.plan import TrafficPlan, plan_of
 from safeops.rehearse.traffic.process import Traffic
 from safeops.rehearse.traffic.replacements import Replacement, Replacements, following_recipes
 from safeops.rehearse.traffic.result import Stretch, TrafficResult
+from safeops.rehearse.traffic.server_statements import plan_from_server
 
 __all__ = [
     "Comparison",
@@ -20,5 +21,6 @@ __all__ = [
     "TrafficResult",
     "following_recipes",
     "plan_from_file",
+    "plan_from_server",
     "plan_of",
 ]

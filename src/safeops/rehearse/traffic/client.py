@@ -110,9 +110,12 @@ class Session:
         """Run a statement; return the cursor of the driver, whose rows are not fetched yet."""
         return self.client.execute(self, statement, values, prepared=prepared)
 
+    def another(self) -> Session:
+        return Session(self.client, self._engine.url, self.name)
+
     def rows(self, sql: str) -> list[Row]:
         cursor = self.run(Statement((sql,)))
-        return list(cursor.fetchall())
+        return list(cursor.fetchall()) if cursor.description else []
 
     def recover(self) -> None:
         """Roll back after an error; a connection that is lost is opened again by the next statement."""

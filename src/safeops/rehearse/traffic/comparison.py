@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from safeops.naming import Name
 from safeops.rehearse.traffic.client import Client, Session, client_of
-from safeops.rehearse.traffic.ledger import Entry, entries, text_of
+from safeops.rehearse.traffic.ledger import DIGEST, Entry, entries, text_of
 from safeops.rehearse.traffic.plan import TableTraffic, TrafficPlan
 from safeops.rehearse.traffic.replacements import Replacement, Replacements
 from safeops.rehearse.traffic.sql import Statement, Variable, listed
@@ -204,6 +204,9 @@ class _Comparer:
         replacement = place.replacement
         if replacement is None or replacement.type is None or expected is None or found is None:
             return False
+        if DIGEST in expected:
+            self.notes.append(f"Long values of {place.column} are not compared in its new type.")
+            return True
         new = str(replacement.type.compile(dialect=self.engine.dialect))
         column = self.client.quoted(place.column)
         converted = replacement.using or f"CAST({column} AS {new})"

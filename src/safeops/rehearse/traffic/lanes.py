@@ -7,14 +7,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from safeops.rehearse.traffic.client import Session
 from safeops.rehearse.traffic.errors import Errors
 from safeops.rehearse.traffic.latencies import Latencies, Sample
 from safeops.rehearse.traffic.ledger import Key, Ledger
-from safeops.rehearse.traffic.plan import Script
+from safeops.rehearse.traffic.plan import Script, Step
 from safeops.rehearse.traffic.scripts import evaluate
 from safeops.rehearse.traffic.sql import Statement
 from safeops.rehearse.traffic.values import Values
@@ -24,7 +24,12 @@ OWN = 500
 """New rows of a client that it changes and deletes again; older ones stay."""
 LOST = 0.5
 """Seconds before a connection that was lost is tried again."""
-BEGIN, COMMIT = "begin", Statement(("COMMIT",))
+COMMIT = Statement(("COMMIT",))
+CONTROLS = {"begin", "start", "rollback", "savepoint", "release", "set"}
+"""Words that begin statements which are not counted."""
+COMMITS = {"commit", "end"}
+UNKNOWN = "?"
+"""The table of a statement that names none."""
 
 
 class Books:
@@ -50,6 +55,8 @@ class Lane(threading.Thread, ABC):
         self.session, self.books, self.interval, self.chance = session, books, interval, chance
         self.running: tuple[str, bool, float, str] | None = None
         """The statement that has not ended: table, whether it writes, when it began, its text."""
+        self.at_risk: list[tuple[int, Key]] = []
+        """The rows that the present statements write: whether they do is not known until the server answers."""
         self.is_idle = threading.Event()
 
     def run(self) -> None:
@@ -70,6 +77,18 @@ class Lane(threading.Thread, ABC):
     @abstractmethod
     def turn(self) -> None:
         """Do one thing."""
+
+    def abandon(self) -> None:
+        """Count a statement that does not end with the time that it has waited, and discard the rows that it writes."""
+        running = self.running
+        if running is not None:
+            table, writes, began, sql = running
+            self.books.latencies.add(Sample(table, writes, began, time.monotonic() - began, sql), self.interval)
+        self.discard_rows()
+
+    def discard_rows(self) -> None:
+        for place, key in self.at_risk:
+            self.books.ledger.unsure(place, key)
 
     def send(
         self, table: str, statement: Statement, values: Sequence[Any], *, writes: bool, prepared: bool = False
@@ -135,14 +154,15 @@ class TableLane(Lane):
         elif work.updates:
             self._transaction(work, prepared)
 
-    def _guarded(self, work: Work, statement: Statement, action: Any, *rows: Values) -> None:
+    def _guarded(self, work: Work, statement: Statement, action: Callable[[], None], *rows: Values) -> None:
+        self.at_risk = [(work.place, work.key(row)) for row in rows] if self.writes else []
         try:
             action()
         except Exception as error:
             self.failed(work.name, statement.text, error)
-            if self.writes and not self.session.is_open:
-                for row in rows:
-                    self.books.ledger.unsure(work.place, work.key(row))
+            if not self.session.is_open:
+                self.discard_rows()
+        self.at_risk = []
 
     # Statements -------------------------------------------------------------------------------------------------
 
@@ -229,6 +249,9 @@ class ScriptLane(Lane):
         self.script, self.columns = script, columns
         self.statements = {step.sql: Statement.read(step.sql) for step in script.steps if step.sql}
         self.tables = {sql: table(sql) for sql in self.statements}
+        self.writes = any(statement.writes for statement in self.statements.values())
+        # A commit counts for the table of the first statement that has one.
+        self.first = next((sql for sql, name in self.tables.items() if name != UNKNOWN), next(iter(self.statements)))
 
     def turn(self) -> None:
         variables: dict[str, Any] = {"scale": 1, "client_id": 0}
@@ -240,12 +263,20 @@ class ScriptLane(Lane):
                 self.failed(self.tables.get(step.sql, ""), step.sql or step.expression, error)
                 return
 
-    def _step(self, step: Any, variables: dict[str, Any]) -> None:
+    def _step(self, step: Step, variables: dict[str, Any]) -> None:
         if step.variable:
             variables[step.variable] = evaluate(step.expression, variables, self.chance)
         elif step.pause:
             self.books.stopping.wait(step.pause)
         else:
-            statement = self.statements[step.sql]
-            values = [variables[name] for name in statement.names]
-            self.send(self.tables[step.sql], statement, values, writes=statement.writes)
+            self._statement(self.statements[step.sql], variables)
+
+    def _statement(self, statement: Statement, variables: dict[str, Any]) -> None:
+        values = [variables[name] for name in statement.names]
+        word = statement.text.split(None, 1)[0].lower()
+        if word in CONTROLS:
+            self.session.run(statement, values)
+        elif word in COMMITS:
+            self.send(self.tables[self.first], statement, values, writes=self.writes)
+        else:
+            self.send(self.tables[statement.text], statement, values, writes=statement.writes)

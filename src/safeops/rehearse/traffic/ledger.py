@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -18,6 +19,10 @@ KEPT = "INSERT OR REPLACE INTO writes VALUES (?, ?, ?, ?)"
 
 EARLIER = 8
 """Earlier values of a column that are kept: a write that is lost leaves one of them."""
+
+LONG = 500
+"""Characters of a value up to which it is kept whole."""
+DIGEST = "... sha256:"
 
 Key = tuple[Any, ...]
 Texts = dict[str, str | None]
@@ -100,10 +105,11 @@ def entries(path: Path, place: int, size: int = 200) -> Iterator[list[Entry]]:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as text, to compare it with what the same column has later."""
+    """Return a value as text, to compare it with that of the same column later; a long one as its beginning and a digest."""
     if value is None:
         return None
-    return "\\x" + bytes(value).hex() if isinstance(value, (bytes, bytearray, memoryview)) else str(value)
+    text = "\\x" + bytes(value).hex() if isinstance(value, (bytes, bytearray, memoryview)) else str(value)
+    return text if len(text) <= LONG else f"{text[:40]}{DIGEST}{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _encoded(key: Sequence[Any]) -> str:

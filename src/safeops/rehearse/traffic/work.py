@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from safeops.rehearse.traffic.client import Client, Session
+from safeops.rehearse.traffic.client import Client, Row, Session
 from safeops.rehearse.traffic.ledger import text_of
 from safeops.rehearse.traffic.plan import Column, TableTraffic
 from safeops.rehearse.traffic.sql import Statement, Variable, listed
@@ -17,12 +18,14 @@ from safeops.rehearse.traffic.values import Pool, Values
 
 SAMPLED = 2000
 """Rows of a table that traffic knows and changes."""
+FIRST = 4
+"""Rows that are read first, to see how wide they are."""
 POOLED = 500
 """Rows whose values are written to others."""
 STRETCHES = 16
 """Places of an integer key from which they are taken."""
-TOO_WIDE = 4_000_000
-"""Bytes of the rows of a table that are kept in memory, about."""
+KEPT_BYTES = 48_000_000
+"""Bytes of the rows of all tables that are kept in memory, about."""
 
 
 @dataclasses.dataclass
@@ -177,12 +180,21 @@ def first_line(error: BaseException) -> str:
 # Rows of a table ---------------------------------------------------------------------------------------------------
 
 
-def work_on(client: Client, session: Session, place: int, traffic: TableTraffic) -> Work:
-    """Read rows of a table, and return what traffic does to it."""
+def work_on(client: Client, session: Session, place: int, traffic: TableTraffic, tables: int = 1) -> Work:
+    """Read rows of a table, and return what traffic does to it.
+
+    Args:
+        client: The statements of this database.
+        session: A session.
+        place: The position of the table in the plan.
+        traffic: The table.
+        tables: The number of tables that share the memory.
+    """
     names = [column.name for column in traffic.columns]
-    rows = [dict(zip(names, row, strict=True)) for row in _sample(client, session, traffic, names)]
+    sample = _Sample(client, session, traffic, names)
+    rows = [dict(zip(names, row, strict=True)) for row in sample.rows(KEPT_BYTES // max(tables, 12))]
     highest = {
-        column.name: int(_extreme(client, session, traffic, "max", column.name) or 0)
+        column.name: int(sample.extreme("max", column.name) or 0)
         for column in traffic.columns
         if column.kind == "integer" and column.unique
     }
@@ -190,28 +202,43 @@ def work_on(client: Client, session: Session, place: int, traffic: TableTraffic)
     return Work(place, traffic, client, rows, Pool(traffic.columns, [dict(row) for row in rows[:POOLED]], highest))
 
 
-def _sample(client: Client, session: Session, traffic: TableTraffic, names: Sequence[str]) -> list[Sequence[Any]]:
-    """Return rows from all over a table, if it has an integer key: neighbours are on few pages."""
-    first = traffic.key[0] if traffic.key else None
-    kinds = {column.name: column.kind for column in traffic.columns}
-    starts: list[int | None] = [None]
-    if first is not None and kinds[first] == "integer":
-        low, high = (int(_extreme(client, session, traffic, of, first) or 0) for of in ("min", "max"))
-        starts = [low + (high - low) * part // STRETCHES for part in range(STRETCHES)]
-    found: dict[tuple[Any, ...], Sequence[Any]] = {}
-    size = 0
-    for start in starts:
-        cursor = session.run(
-            Statement((client.sampled(traffic.table, names, traffic.key, start, SAMPLED // len(starts)),))
-        )
-        while size < TOO_WIDE and (row := cursor.fetchone()) is not None:
-            key = tuple(row[names.index(name)] for name in traffic.key) or (len(found),)
-            found.setdefault(key, row)
-            size += sum(len(value) if isinstance(value, (str, bytes)) else 32 for value in row)
-        cursor.close()
-    return list(found.values())
+@dataclasses.dataclass
+class _Sample:
+    """Rows from all over a table, if it has an integer key: neighbours are on few pages."""
+
+    client: Client
+    session: Session
+    traffic: TableTraffic
+    names: list[str]
+
+    def rows(self, most: int) -> list[Row]:
+        """Return rows of ``most`` bytes at most, about."""
+        first = self._rows(None, FIRST)
+        width = max((_bytes_of(row) for row in first), default=1)
+        wanted = max(min(SAMPLED, most // width), 1)
+        starts = self._starts(min(STRETCHES, wanted))
+        each = max(wanted // len(starts), 1)
+        found: dict[Any, Row] = {}
+        for row in itertools.chain.from_iterable(self._rows(start, each) for start in starts):
+            key = tuple(row[self.names.index(name)] for name in self.traffic.key)
+            found.setdefault(key or len(found), row)
+        return list(found.values())
+
+    def extreme(self, of: str, column: str) -> Any:
+        place = self.client.quoted_table(self.traffic.table)
+        return self.session.rows(f"SELECT {of}({self.client.quoted(column)}) FROM {place}")[0][0]
+
+    def _starts(self, parts: int) -> list[int | None]:
+        kinds = {column.name: column.kind for column in self.traffic.columns}
+        first = next(iter(self.traffic.key), "")
+        if kinds.get(first) != "integer":
+            return [None]
+        low, high = (int(self.extreme(of, first) or 0) for of in ("min", "max"))
+        return [low + (high - low) * part // parts for part in range(parts)]
+
+    def _rows(self, start: int | None, rows: int) -> list[Row]:
+        return self.session.rows(self.client.sampled(self.traffic.table, self.names, self.traffic.key, start, rows))
 
 
-def _extreme(client: Client, session: Session, traffic: TableTraffic, of: str, column: str) -> Any:
-    query = f"SELECT {of}({client.quoted(column)}) FROM {client.quoted_table(traffic.table)}"
-    return session.rows(query)[0][0]
+def _bytes_of(row: Row) -> int:
+    return sum(len(value) if isinstance(value, (str, bytes)) else 32 for value in row)

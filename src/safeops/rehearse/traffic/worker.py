@@ -21,8 +21,7 @@ from typing import Any
 
 from safeops.naming import Name
 from safeops.rehearse.traffic.client import Session, client_of
-from safeops.rehearse.traffic.lanes import Books, Lane, ScriptLane, TableLane
-from safeops.rehearse.traffic.latencies import Sample
+from safeops.rehearse.traffic.lanes import UNKNOWN, Books, Lane, ScriptLane, TableLane
 from safeops.rehearse.traffic.ledger import Ledger
 from safeops.rehearse.traffic.plan import Script, TrafficPlan
 from safeops.rehearse.traffic.sql import Statement
@@ -97,7 +96,10 @@ class Running:
         self.books = Books(Ledger(folder / "ledger"))
         self.chance = random.Random(order["seed"])
         session = Session(self.client, self.url, "trial")
-        self.works = [work_on(self.client, session, place, one) for place, one in enumerate(self.plan.tables)]
+        self.works = [
+            work_on(self.client, session, place, one, len(self.plan.tables))
+            for place, one in enumerate(self.plan.tables)
+        ]
         self.notes = [note for work in self.works for note in work.tried(session)]
         self.scripts = [script for script in self.plan.scripts if self._works(session, script)]
         self.lanes = [*self._table_lanes(), *self._script_lanes(session)]
@@ -131,9 +133,8 @@ class Running:
                 self.client.cancel(lane.session)
                 lane.join(GRACE)
         for lane in self.lanes:
-            if lane.is_alive() and (running := lane.running):
-                table, writes, began, sql = running
-                self.books.latencies.add(Sample(table, writes, began, time.monotonic() - began, sql), lane.interval)
+            if lane.is_alive():
+                lane.abandon()
         self.books.ledger.close()
         errors = [asdict(error) for error in self.books.errors.all()]
         return {**self.books.latencies.as_json(), "errors": errors, "notes": self.notes}
@@ -198,4 +199,4 @@ class Running:
     def _table(self, sql: str) -> str:
         """Return the table that a statement names first."""
         found = re.search(r"\b(?:from|into|update|join)\s+(?:only\s+)?([\w.\"`]+)", sql, re.I)
-        return re.sub(r"[\"`]", "", found[1]) if found else "?"
+        return re.sub(r"[\"`]", "", found[1]) if found else UNKNOWN

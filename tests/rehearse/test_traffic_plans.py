@@ -1,0 +1,167 @@
+"""Plans of traffic: from a file of statements with rates, from a script of pgbench, and from what the server has counted."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from tests.servers import Database
+
+from safeops import InvalidArgument, UnsupportedOnDatabase
+from safeops.naming import Name
+from safeops.rehearse.traffic import Traffic, TrafficPlan, plan_from_file, plan_from_server, plan_of
+from safeops.rehearse.traffic.scripts import evaluate
+from safeops.rehearse.traffic.sql import Statement, split_statements
+
+RATED = r"""-- The statements of the shop.
+\set id random(1, 20)
+
+-- rate: 60/s
+SELECT name FROM items
+ WHERE id = :id AND name <> ':id; no variable';  -- one of :nothing
+
+-- rate: 1200 / min
+BEGIN;
+UPDATE items SET stock = stock - 1 WHERE id = :id;
+SELECT stock FROM items WHERE id = :id;
+COMMIT;
+"""
+PGBENCH = r"""\set aid random(1, 10 * :scale)
+\set delta random(-50, 50) + 2 * (:aid % 3)
+BEGIN;
+UPDATE items SET stock = stock + :delta WHERE id = :aid;
+\sleep 1 ms
+COMMIT;
+"""
+
+
+@pytest.fixture
+def items(database: Database) -> Database:
+    if database.kind == "sqlite":
+        database.execute("PRAGMA journal_mode = wal")
+    database.execute("CREATE TABLE items (id integer PRIMARY KEY, name varchar(20), stock integer NOT NULL)")
+    for number in range(1, 21):
+        database.execute(f"INSERT INTO items VALUES ({number}, 'item {number}', 100)")
+    return database
+
+
+def ran(database: Database, plan: TrafficPlan, seconds: float = 1.5):
+    with Traffic(database.url, plan, rate=100.0) as traffic:
+        time.sleep(seconds)
+        return traffic.stop(), traffic.notes
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "traffic.sql"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_has_a_rate_for_each_statement(items, tmp_path):
+    plan = plan_from_file(written(tmp_path, RATED), items.observer())
+    assert [(script.rate, len(script.steps)) for script in plan.scripts] == [(60.0, 2), (20.0, 5)]
+    assert TrafficPlan.from_json(plan.as_json()) == plan
+    result, notes = ran(items, plan)
+    assert not result.errors and not notes
+    # Both sections read: 60 + 20 a second; the second one writes 20, and commits.
+    assert result.reads > result.writes > 0
+    assert set(result.samples) == {"items"}
+    [(stock,)] = items.query("SELECT sum(stock) FROM items")
+    assert stock < 2000
+
+
+def test_a_script_of_pgbench_repeats(items, tmp_path):
+    plan = plan_from_file(written(tmp_path, PGBENCH))
+    assert [step.variable or step.sql or step.pause for step in plan.scripts[0].steps] == [
+        *("aid", "delta", "BEGIN", "UPDATE items SET stock = stock + :delta WHERE id = :aid", 0.001, "COMMIT"),
+    ]
+    result, _ = ran(items, plan)
+    assert not result.errors
+    assert result.writes
+
+
+def test_plans_add(items, tmp_path):
+    plan = plan_of(items.observer(), [Name("items")]) + plan_from_file(written(tmp_path, PGBENCH))
+    with Traffic(items.url, plan, rate=100.0) as traffic:
+        time.sleep(1.5)
+        result = traffic.stop()
+        comparison = traffic.compare(items.observer())
+    assert not result.errors
+    # The team's script changes the same column as the recorded writes: it is not lost, but it is another value.
+    assert comparison.rows and {loss.column for loss in comparison.losses} <= {"stock"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("SELECT :x FROM items;", "", ":x"),
+        ("\\set x random(1, 2\nSELECT :x;", "line 1", "random(1, 2"),
+        ("\\set x __import__('os')\nSELECT :x;", "line 1", "__import__('os')"),
+        ("SELECT 1;\n\\gset\n", "line 2", "\\gset"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_refused(tmp_path, text, line, what):
+    with pytest.raises(InvalidArgument) as error:
+        plan_from_file(written(tmp_path, text))
+    assert f"{what} is not known" in error.value.problem and line in error.value.problem
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidArgument, match="cannot be read"):
+        plan_from_file(tmp_path / "nothing.sql")
+
+
+def test_expressions_are_those_of_pgbench():
+    chance = random.Random(1)
+    assert evaluate("7 / 2 * :a - abs(-1)", {"a": 3}, chance) == 8
+    assert evaluate("greatest(1, least(9, 5)) % 3", {}, chance) == 2
+    for name in ("random_gaussian(1, 9, 2.5)", "random_exponential(1, 9, 3)", "random_zipfian(1, 9, 1.1)"):
+        drawn = {evaluate(name, {}, chance) for _ in range(500)}
+        assert drawn <= set(range(1, 10)) and len(drawn) > 4
+
+
+def test_a_statement_knows_its_variables_from_its_texts():
+    statement = Statement.read("SELECT a::int, ':no', \"x:no\" /* :no */ FROM t WHERE b = :b AND c=:c -- :no")
+    assert statement.names == ("b", "c")
+    assert Statement.read(statement.text) == statement
+    assert Statement.read("UPDATE t SET a = 1").writes and not Statement.read("SELECT 'update'").writes
+    assert split_statements("SELECT ';'; -- ;\n DO $$ BEGIN; END $$; /* ; */") == [
+        "SELECT ';'",
+        "-- ;\n DO $$ BEGIN; END $$",
+    ]
+
+
+COUNTED = (
+    ("SELECT name FROM items WHERE id = $1 LIMIT $2", 900),
+    ("UPDATE items i SET stock = $1 WHERE i.id = $2 AND i.stock BETWEEN $3 AND $4", 100),
+    ("SELECT stock FROM public.items WHERE name IN ($1, $2)", 50),
+    ("INSERT INTO items (id, name, stock) VALUES ($1, $2, $3)", 20),
+    ("SELECT $1 + $2", 10),
+)
+
+
+@pytest.mark.only("postgresql")
+def test_the_statements_of_the_running_release(items):
+    listed = ", ".join(f"('{sql}', {calls})" for sql, calls in COUNTED)
+    # As the extension has it; the server of the tests does not load it.
+    items.execute(
+        "CREATE VIEW pg_stat_statements AS SELECT oid AS dbid, query, calls::bigint FROM pg_database,"
+        f" (VALUES {listed}) counted (query, calls) WHERE datname = current_database()"
+    )
+    plan = plan_from_server(items.url)
+    assert [round(script.rate) for script in plan.scripts] == [83, 9, 5, 2]
+    assert plan.scripts[0].columns == (("p1", None, "items", "id"),)
+    assert plan.notes == ("statement SELECT $1 + $2: left out, because no column is known for $1.",)
+    result, notes = ran(items, plan)
+    assert not result.errors
+    assert result.reads > result.writes > 0
+    # Values of existing rows cannot be inserted again.
+    assert any("left out, because it fails now: duplicate key" in note for note in notes)
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_a_server_that_does_not_count_is_refused(items):
+    with pytest.raises(UnsupportedOnDatabase, match="statements that the server has counted"):
+        plan_from_server(items.url)
