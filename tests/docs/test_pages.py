@@ -25,7 +25,13 @@ TASKS = [page for page in pages("how-to") if page.stem not in ("index", "logging
 LINES = 70
 REVIEWED = "Review revisions in CI"
 """The section of README whose block test_readme.py compares with what a review prints."""
-NOT_RUN = {"how-to/several-runners": 1, "how-to/offline": 1, "how-to/check-in-ci": 2, "how-to/review-in-ci": 3}
+NOT_RUN = {
+    "how-to/several-runners": 1,
+    "how-to/offline": 1,
+    "how-to/check-in-ci": 2,
+    "how-to/review-in-ci": 3,
+    "how-to/trace": 2,
+}
 
 
 def is_tried(block: Block) -> bool:

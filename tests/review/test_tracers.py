@@ -26,7 +26,7 @@ INSTANT = ("ALGORITHM=INSTANT", "catalogue only")
 REBUILT = ("ALGORITHM=INPLACE, LOCK=NONE", "rewrite")
 COPIED = ("ALGORITHM=COPY, LOCK=SHARED", "rewrite")
 BUILT = {"mariadb": ("ALGORITHM=NOCOPY, LOCK=NONE", "build"), "mysql97": ("ALGORITHM=INPLACE, LOCK=NONE", "build")}
-INPLACE_ON_MYSQL = {"mariadb": INSTANT, "mysql97": REBUILT}
+INPLACE_ON_MYSQL = {"mariadb": INSTANT, "mysql97": ("ALGORITHM=INPLACE, LOCK=NONE", "catalogue only")}
 STATEMENTS: dict[str, tuple[str, str] | dict[str, tuple[str, str]]] = {
     "ALTER TABLE users ADD COLUMN nick text": INSTANT,
     "ALTER TABLE users ADD COLUMN n int DEFAULT 5": INSTANT,
@@ -37,8 +37,12 @@ STATEMENTS: dict[str, tuple[str, str] | dict[str, tuple[str, str]]] = {
     "ALTER TABLE users MODIFY age int NOT NULL": REBUILT,
     "CREATE INDEX ix_age ON users (age)": BUILT,
     "CREATE UNIQUE INDEX ix_age ON `users` (age);": BUILT,
-    "CREATE FULLTEXT INDEX ix_name ON users (name)": ("ALGORITHM=INPLACE, LOCK=SHARED", "build"),
-    "DROP INDEX ix_users_email ON users": {"mariadb": ("ALGORITHM=NOCOPY, LOCK=NONE", "build"), "mysql97": REBUILT},
+    # The first one of a table adds a hidden column to its rows.
+    "CREATE FULLTEXT INDEX ix_name ON users (name)": ("ALGORITHM=INPLACE, LOCK=SHARED", "rewrite"),
+    "DROP INDEX ix_users_email ON users": {
+        "mariadb": ("ALGORITHM=NOCOPY, LOCK=NONE", "catalogue only"),
+        "mysql97": ("ALGORITHM=INPLACE, LOCK=NONE", "catalogue only"),
+    },
     "ALTER TABLE users ADD CONSTRAINT fk FOREIGN KEY (age) REFERENCES orders (id)": COPIED,
     "ALTER TABLE users ADD CONSTRAINT ck CHECK (age > 0) -- all": COPIED,
     "ALTER TABLE users ENGINE=InnoDB;": REBUILT,
@@ -90,7 +94,8 @@ def test_each_statement(tmp_path: Path, database: Database, server_name: str) ->
         else:
             others.append(sent.sql)
     expected = {sql: one[server_name] if isinstance(one, dict) else one for sql, one in STATEMENTS.items()}
-    assert (found, others) == (expected, OTHERS)
+    different = {sql: (one, expected[sql]) for sql, one in found.items() if one != expected[sql]}
+    assert (different, found.keys(), others) == ({}, expected.keys(), OTHERS)
     databases = [name for (name,) in database.query("SHOW DATABASES")]
     assert not [name for name in databases if name.startswith("safeops")]
 

@@ -18,12 +18,13 @@ from safeops.cli.parser import COMMAND, WRONG_USAGE, Parser, UsageError, wants_j
 from safeops.cli.plan import PLAN
 from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, STATUS
 from safeops.cli.review import REVIEW
+from safeops.cli.trace import TRACE
 from safeops.cli.upgrades import BACKUP, RESTORE, ROLLBACK, STAMP, UPGRADE
 from safeops.runner.revision_run import DONE
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {
     "First steps": (INIT, GUIDE),
-    "Before a deploy": (CHECK, REVIEW, HEADS),
+    "Before a deploy": (CHECK, REVIEW, TRACE, HEADS),
     "Deploy": (STATUS, PLAN, BACKUP, UPGRADE),
     "Recover": (ROLLBACK, RESTORE, STAMP),
 }

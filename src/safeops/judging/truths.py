@@ -93,12 +93,16 @@ class Measured:
         exact: Whether the server was observed; False if it could not be, as with a concurrent build.
         of_the_copy: The error can come from the copy, which has no rows, or from its server, which can lack a role or an
             extension: it proves nothing.
+        scanned: The tables that were there before and that it read in sequence.
+        sampled: Whether a second session read the locks again and again, so a very short one can be missing.
     """
 
     effects: tuple[tuple[Name, str, str], ...] = ()
     error: str | None = None
     exact: bool = True
     of_the_copy: bool = False
+    scanned: tuple[Name, ...] = ()
+    sampled: bool = False
 
 
 def truth_of(operation: Operation, truths: Iterable[Truth], product: str, version: Version = ()) -> Truth | None:

@@ -143,7 +143,7 @@ def _with_remarks(found: Reviewed, remarks: Sequence[str]) -> Reviewed:
 def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Reviewed:
     """Return what is found in the revisions that were selected."""
     verdicts = Verdicts(database_for(environment.dialect, None), asked.small_table)
-    _refuse_without_parser(verdicts.database)
+    refuse_without_parser(verdicts.database)
     recorded = Replay(environment, selection.scripts, one_run=selection.one_run)
     ladder = Ladder(
         environment.script,
@@ -185,7 +185,8 @@ def _environment(config: Config, server_version: str | None, asked: Asked) -> En
     return environment
 
 
-def _refuse_without_parser(database: Database) -> None:
+def refuse_without_parser(database: Database) -> None:
+    """Raise if the packages of the extra ``review`` are not installed."""
     try:
         JudgedServer.of(database).parse("SELECT 1")
     except ImportError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
 from io import StringIO
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
@@ -33,15 +33,26 @@ def record_scratch(config: Config, selected: Sequence[Script], scratch_url: str 
     Raises:
         NotReady: No database can be made, or the one at ``scratch_url`` is not empty.
     """
+    for _, recording in traced_on_scratch(config, selected, scratch_url, Trace):
+        yield recording
+
+
+AnyTrace = TypeVar("AnyTrace", bound=Trace)
+
+
+def traced_on_scratch(
+    config: Config, selected: Sequence[Script], scratch_url: str | None, new_trace: Callable[[str], AnyTrace]
+) -> Iterator[tuple[AnyTrace, Recording]]:
+    """Do the same with traces that ``new_trace`` makes from the files of the revisions, and yield those too."""
     with closing(Copy(config, scratch_url)) as copy:
         before = {one.revision: _before(copy.script, one) for one in selected}
         for place, one in enumerate(selected):
             needed = any(one.revision in before[later.revision] for later in selected[place + 1 :])
-            yield _recorded(copy, one, keep=needed)
+            trace = new_trace(one.path)
+            yield trace, _recorded(copy, one, trace, keep=needed)
 
 
-def _recorded(copy: Copy, one: Script, *, keep: bool) -> Recording:
-    trace = Trace(one.path)
+def _recorded(copy: Copy, one: Script, trace: Trace, *, keep: bool) -> Recording:
     try:
         error = copy.run(one, trace, keep=keep)
     except Unreached as unreached:

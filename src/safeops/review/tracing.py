@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from threading import get_ident
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -18,7 +21,8 @@ from safeops.databases.ports import Port
 from safeops.databases.statements import Kind, kind_of
 from safeops.judging.sent import Event, Sent
 from safeops.judging.truths import Measured
-from safeops.planned import summary
+from safeops.naming import Name
+from safeops.planned import NOTHING, summary
 from safeops.review.recorder import Recorder
 from safeops.runner.readiness import VERSION_TABLE
 
@@ -41,6 +45,14 @@ class Tracer(Port):
 
     rolls_back = False
     """Whether the server rolls back DDL in a transaction that has not been committed."""
+    samples = False
+    """Whether a second session observes what cannot be observed exactly."""
+    unseen = ""
+    """What this server does not show, as a sentence; empty if it shows all."""
+    home = ""
+    """The database of the copy, if it is part of the names of tables."""
+    old: Any = None
+    """What was there before the revision; None until its first statement."""
 
     @abstractmethod
     def begin(self, sql: str, parameters: Any) -> Any:
@@ -49,6 +61,10 @@ class Tracer(Port):
     def is_done(self, before: Any) -> bool:
         """Return whether ``begin`` has already run the statement to observe it."""
         return False
+
+    def seconds(self, before: Any) -> float:
+        """Return how long a statement took that ``begin`` has run."""
+        return 0.0
 
     @abstractmethod
     def end(self, before: Any) -> Measured:
@@ -65,21 +81,37 @@ class Tracer(Port):
         """
         return False
 
+    def blocked(self, table: Name, lock: str) -> str:
+        """Return what a lock on a table blocks while a statement works under it."""
+        return NOTHING
+
+    def blocks_briefly(self, table: Name, lock: str) -> bool:
+        """Return whether a lock on a table blocks others even if there is no work."""
+        return self.blocked(table, lock) != NOTHING
+
+    def holds(self, before: Any) -> bool:
+        """Return whether the locks of a statement that has run are held until its transaction ends."""
+        return self.transaction(before) is not None
+
     def transaction(self, before: Any) -> object:
         """Return what names the transaction that a statement belongs to; None in autocommit."""
         return None
 
 
 @dataclass
-class _Running:
+class Running:
     """A statement that runs."""
 
     sql: str
     parameters: Any
     times: int
     transaction: int | None
+    session: int
+    is_of_helper: bool = False
     tracer: Tracer | None = None
     before: Any = None
+    began: float = 0.0
+    seconds: float = 0.0
 
 
 class _Recorder(Recorder):
@@ -106,14 +138,24 @@ class Trace:
         file: The file of the revision.
     """
 
+    follows_helpers = False
+    """Whether the statements of helpers are observed too."""
+
     def __init__(self, file: str) -> None:
         self.committed = self.stopped = False
+        self.observing_seconds = 0.0
+        self._thread = get_ident()
         self._recorder = _Recorder(file)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._names: list[object] = []
-        self._ended = 0
+        self._ended: Counter[int] = Counter()
         self._is_ignoring = False
         self._tracers: dict[int, tuple[Connection, Tracer]] = {}
+
+    @property
+    def tracers(self) -> list[Tracer]:
+        """What observed the sessions."""
+        return [tracer for _, tracer in self._tracers.values()]
 
     @property
     def events(self) -> list[Event]:
@@ -165,6 +207,24 @@ class Trace:
     def came(self, connection: Connection) -> None:
         """Handle the end of a statement of the revision."""
 
+    def observed(self, running: Running, sent: Sent) -> None:
+        """Handle what was observed of a statement."""
+
+    def ended(self, session: int) -> None:
+        """Handle the end of a transaction of a session."""
+
+    def now(self) -> float:
+        """Return a time in seconds, without the time that observing took."""
+        return perf_counter() - self.observing_seconds
+
+    @contextmanager
+    def _own_time(self) -> Iterator[None]:
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.observing_seconds += perf_counter() - began
+
     # Events -----------------------------------------------------------------------------------------------------
 
     def _before(
@@ -175,20 +235,28 @@ class Trace:
         if self.stopped:
             # The revision has caught it, and continues.
             raise Stopped
-        if _runs_in_helper(sys._getframe(1)):
+        is_of_helper = _runs_in_helper(sys._getframe(1))
+        if is_of_helper:
             self.committed = True
-            return
-        self.comes(connection)
+            # Helpers query other sessions in separate threads.
+            if not self.follows_helpers or get_ident() != self._thread:
+                return
+        else:
+            self.comes(connection)
         times = len(parameters) if many else 1
         values = (parameters[0] if parameters else None) if many else parameters
-        running = _Running(_sql(connection, statement, parameters), values, times, self._last)
+        text = _sql(connection, statement, parameters)
+        running = Running(text, values, times, self._last, _session(connection), is_of_helper)
         self._running[id(cursor)] = running
-        if kind_of(statement) in UNMEASURED:
-            return
-        tracer = self._tracer(connection)
-        running.before = tracer.begin(statement, parameters)
+        if kind_of(statement) not in UNMEASURED:
+            with self._own_time():
+                self._begin(running, self._tracer(connection), statement)
+        running.began = self.now()
+
+    def _begin(self, running: Running, tracer: Tracer, statement: str) -> None:
+        running.before = tracer.begin(statement, running.parameters)
         running.tracer = tracer
-        running.transaction = self._number(tracer.transaction(running.before))
+        running.transaction = self._number(tracer.transaction(running.before), running.session)
 
     def _instead(self, cursor: Any, *_: Any) -> bool | None:
         running = self._running.get(id(cursor))
@@ -196,14 +264,16 @@ class Trace:
         return True if done else None
 
     def _after(self, connection: Connection, cursor: Any, *_: Any) -> None:
-        running = self._running.pop(id(cursor), None)
+        running = self._came(cursor)
         if running is not None:
-            measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
+            with self._own_time():
+                measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
             self._add(running, measured)
-            self.came(connection)
+            if not running.is_of_helper:
+                self.came(connection)
 
     def _failed(self, context: ExceptionContext) -> None:
-        running = self._running.pop(id(getattr(context.execution_context, "cursor", None)), None)
+        running = self._came(getattr(context.execution_context, "cursor", None))
         if running is None:
             return
         if running.tracer is not None:
@@ -211,24 +281,42 @@ class Trace:
         else:
             self._add(running, Measured(error=summary(context.original_exception)))
 
-    def _commit(self, _connection: Connection) -> None:
+    def _came(self, cursor: Any) -> Running | None:
+        running = self._running.pop(id(cursor), None)
+        if running is not None:
+            running.seconds = self.now() - running.began
+            if running.tracer is not None and running.tracer.is_done(running.before):
+                running.seconds = running.tracer.seconds(running.before)
+        return running
+
+    def _commit(self, connection: Connection) -> None:
         self.committed = True
-        self._ended += 1
+        self._rollback(connection)
 
-    def _rollback(self, _connection: Connection) -> None:
-        self._ended += 1
+    def _rollback(self, connection: Connection) -> None:
+        session = _session(connection)
+        self._ended[session] += 1
+        self.ended(session)
 
-    def _add(self, running: _Running, measured: Measured) -> None:
+    def _add(self, running: Running, measured: Measured) -> None:
         self._recorder.statement(running.sql, running.parameters, running.transaction, running.times)
         sent = self.events[-1]
         assert isinstance(sent, Sent)
-        self.events[-1] = replace(sent, measured=measured)
+        self.events[-1] = sent = replace(sent, measured=measured)
+        self.observed(running, sent)
 
     def _tracer(self, connection: Connection) -> Tracer:
         # Inside an autocommit block the connection is another object.
         if id(connection) not in self._tracers:
-            self._tracers[id(connection)] = connection, Tracer.of(database_on(connection))
+            self._tracers[id(connection)] = connection, self._new_tracer(connection)
         return self._tracers[id(connection)][1]
+
+    def _new_tracer(self, connection: Connection) -> Tracer:
+        tracer = Tracer.of(database_on(connection))
+        tracer.samples = self.follows_helpers
+        for _, other in self._tracers.values() if self.follows_helpers else ():
+            tracer.old, tracer.unseen, tracer.home = other.old, other.unseen, other.home
+        return tracer
 
     # Transactions -----------------------------------------------------------------------------------------------
 
@@ -236,10 +324,10 @@ class Trace:
     def _last(self) -> int:
         return max(len(self._names) - 1, 0)
 
-    def _number(self, name: object) -> int | None:
+    def _number(self, name: object, session: int) -> int | None:
         if name is None:
             return None
-        key = name, self._ended
+        key = name, session, self._ended[session]
         if key not in self._names:
             self._names.append(key)
         return self._names.index(key)
@@ -253,6 +341,10 @@ def _runs_in_helper(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _session(connection: Connection) -> int:
+    return 0 if connection.invalidated else id(connection.connection.dbapi_connection)
 
 
 def _sql(connection: Connection, statement: str, parameters: Any) -> str:

@@ -21,6 +21,7 @@ COPY = "ALGORITHM=COPY, LOCK=SHARED"
 COPY_ONLINE = "ALGORITHM=COPY, LOCK=NONE"
 COPY_EXCLUSIVE = "ALGORITHM=COPY, LOCK=EXCLUSIVE"
 METADATA = "EXCLUSIVE metadata lock"
+NO_WRITE = "SHARED_NO_WRITE metadata lock"
 WRITE, READ = "LOCK TABLES WRITE", "LOCK TABLES READ"
 ROW_LOCKS, SHARED_ROWS = "exclusive row locks", "shared row locks"
 STRENGTH = (
@@ -29,6 +30,7 @@ STRENGTH = (
     COPY_ONLINE,
     SHARED_ROWS,
     READ,
+    NO_WRITE,
     SHARED,
     COPY,
     EXCLUSIVE,
@@ -40,7 +42,7 @@ STRENGTH = (
 """Weakest first."""
 BLOCKS = {
     **dict.fromkeys((INSTANT, METADATA, EXCLUSIVE, COPY_EXCLUSIVE, WRITE), "reads and writes"),
-    **dict.fromkeys((SHARED, COPY, READ, SHARED_ROWS), "writes"),
+    **dict.fromkeys((SHARED, COPY, READ, NO_WRITE, SHARED_ROWS), "writes"),
 }
 ONLINE_COPY = (11, 2)
 """The first version of MariaDB whose copy does not block writes."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from safeops.databases import sqltext
-from safeops.databases.statements import words_of
-from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, Measured
+from safeops.databases.statements import Kind, kind_of, names_in, words_of
+from safeops.judging.mysql.truths import BLOCKS, METADATA, NO_WRITE, READ, WRITE
+from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, ROWS, Measured
 from safeops.naming import Name
+from safeops.planned import ALL, NOTHING, WRITES
 from safeops.review import tracing
+from safeops.review.mysql.files import Files
+from safeops.review.sampling import Questions, Sampler
 
 
 class Way(NamedTuple):
@@ -41,6 +46,30 @@ INDEXES = frozenset(
     {("CREATE", "INDEX"), ("CREATE", "UNIQUE"), ("CREATE", "FULLTEXT"), ("CREATE", "SPATIAL"), ("DROP", "INDEX")}
 )
 Send = Callable[[str], None]
+CHANGING = frozenset({("UPDATE",), ("DELETE",), ("REPLACE",)})
+KEEPING = CHANGING | {("INSERT",), ("SELECT",), ("WITH",)}
+"""First words of statements that do not commit: their locks are held until the transaction ends."""
+LOCK_TABLES = ("LOCK", "TABLES")
+LOCKS = {"LOCK=SHARED": WRITES, "LOCK=EXCLUSIVE": ALL}
+BLOCKING = {
+    "EXCLUSIVE": METADATA,
+    "SHARED_NO_READ_WRITE": WRITE,
+    "SHARED_NO_WRITE": NO_WRITE,
+    "SHARED_READ_ONLY": READ,
+}
+"""Metadata locks that block reads or writes, the strongest first."""
+STRONG = frozenset({"EXCLUSIVE", "SHARED_NO_READ_WRITE"})
+MODES = {**BLOCKING, "SHARED_WRITE": "SHARED_WRITE metadata lock"}
+TABLES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+INSTRUMENT = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'"
+ENABLE = "UPDATE performance_schema.setup_instruments SET ENABLED = 'YES' WHERE NAME = 'wait/lock/metadata/sql/mdl'"
+WAYS_ONLY = "Of ALTER TABLE the algorithm and the lock are shown."
+HELD = """SELECT l.OBJECT_NAME, l.LOCK_TYPE, l.LOCK_STATUS = 'GRANTED' FROM performance_schema.metadata_locks l
+  JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID
+  WHERE t.PROCESSLIST_ID = {session} AND l.OBJECT_TYPE = 'TABLE'"""
+READER = "SELECT 1 FROM {table} WHERE 1 = 0"
+WRITER = f"{READER} FOR UPDATE"
+LIMIT = "SET SESSION lock_wait_timeout = 1"
 
 
 def tried_way(send: Send, sql: str) -> Way | None:
@@ -93,33 +122,127 @@ def changed_table(sql: str) -> Name | None:
     return Name(named[0]) if named else None
 
 
+def requested_way(sql: str) -> Way | None:
+    """Return the algorithm and the lock that a statement names: the server refuses it if it cannot keep to them.
+
+    None if it leaves the lock to the server.
+    """
+    words = words_of(sql)
+    named = {
+        word: words[at + 2] for at, word in enumerate(words[:-2]) if word in SERVER_CHOOSES and words[at + 1] == "="
+    }
+    algorithm, lock = named.get("ALGORITHM", ""), named.get("LOCK", "")
+    known = next((way for way in WAYS if (way.algorithm, way.lock) == (algorithm, lock)), None)
+    return known or (Way(algorithm, lock, REWRITE) if lock else None)
+
+
 @dataclass
 class Change:
     """A statement before it runs, or after a successful request."""
 
     transaction: object
+    sql: str = ""
     table: Name | None = None
     way: Way | None = None
+    is_done: bool = False
+    seconds: float = 0.0
+    files: Files | None = None
+    sampler: Sampler | None = None
+
+
+def _strongest(
+    seen: Iterable[tuple[str, str]], known: Mapping[str, str], old: frozenset[str]
+) -> Iterator[tuple[Name, str]]:
+    """Yield each table that was there before the revision with the strongest lock of those that are known."""
+    for table in sorted({table for table, _ in seen if table in old and not tracing.is_own(table)}):
+        modes = {mode for name, mode in seen if name == table}
+        mode = next((mode for mode in known if mode in modes), None)
+        if mode is not None:
+            yield Name(table), known[mode]
+
+
+def _work(change: Change) -> str:
+    return ROWS if words_of(change.sql)[:1] in CHANGING else CATALOGUE
 
 
 class Tracer(tracing.Tracer):
     """Finds the algorithm of a change by requesting the least blocking one first."""
 
     def begin(self, sql: str, parameters: Any) -> Change:
-        change = Change(None if self._is_autocommit() else "open")
-        table = changed_table(sql)
-        if table is not None:
-            change.way = tried_way(lambda text: self._send(text, parameters), sql)
-            change.table = table
+        home, table = self.database.connection.dialect.default_schema_name, changed_table(sql)
+        change = Change(None if self._is_autocommit() else "open", sql, table and table.at(home), requested_way(sql))
+        change.files = Files.read(self._rows) if change.table is not None else None
+        if self.samples:
+            with suppress(Exception):
+                self._watch(change)
+        if change.table is not None and change.way is None:
+            change.way = tried_way(lambda text: self._timed(change, text, parameters), sql)
+            change.is_done = change.way is not None
         return change
 
     def is_done(self, before: Change) -> bool:
-        return before.way is not None
+        return before.is_done
+
+    def seconds(self, before: Change) -> float:
+        return before.seconds
 
     def end(self, before: Change) -> Measured:
-        if before.way is None or before.table is None:
-            return Measured(exact=False)
-        return Measured(((before.table, str(before.way), before.way.work),))
+        seen = before.sampler.stop() if before.sampler is not None else set()
+        sampled = before.sampler is not None and before.sampler.works
+        modes = MODES if words_of(before.sql)[:1] in KEEPING else BLOCKING
+        locks = dict(_strongest(seen, modes, self.old or frozenset()))
+        if before.way is None or before.table is None or not (self.samples or before.is_done):
+            effects = tuple((table, lock, _work(before)) for table, lock in locks.items())
+            return Measured(effects, exact=False, sampled=sampled)
+        work = before.way.work
+        if before.files is not None and (after := Files.read(self._rows)) is not None:
+            work = before.files.work(before.table.name, after)
+        others = [(table, lock, CATALOGUE) for table, lock in locks.items() if table.name != before.table.name]
+        return Measured(((before.table, str(before.way), work), *others), sampled=bool(others))
+
+    def failed(self, before: Change, error: BaseException) -> Measured:
+        if before.sampler is not None:
+            before.sampler.stop()
+        return super().failed(before, error)
+
+    def _not_shown(self) -> str:
+        try:
+            [(enabled,)] = self._rows(INSTRUMENT)
+            shown = [row[0] for row in self._rows("SELECT @@performance_schema")] == [1] and enabled == "YES"
+        except Exception:
+            return f"This account cannot read performance_schema, so metadata locks are not shown. {WAYS_ONLY}"
+        if shown:
+            return ""
+        return f"The server does not record metadata locks, so they are not shown. {WAYS_ONLY} To record them: {ENABLE}"
+
+    def holds(self, before: Change) -> bool:
+        words = words_of(before.sql)
+        return words[:2] == LOCK_TABLES or (before.transaction is not None and words[:1] in KEEPING)
+
+    def blocked(self, table: Name, lock: str) -> str:
+        named = next((blocked for ending, blocked in LOCKS.items() if lock.endswith(ending)), NOTHING)
+        return BLOCKS.get(lock, named)
+
+    def blocks_briefly(self, table: Name, lock: str) -> bool:
+        # An online change too has the metadata lock at its beginning and its end.
+        return self.blocked(table, lock) != NOTHING or "LOCK=" in lock
+
+    def _watch(self, change: Change) -> None:
+        if self.old is None:
+            self.home = str(self.database.connection.dialect.default_schema_name)
+            self.old = frozenset(name for (name,) in self._rows(TABLES))
+            self.unseen = self._not_shown()
+        if kind_of(change.sql) is Kind.WRITES and not self.unseen:
+            change.sampler = Sampler(self.database.connection, self._questions(change.sql))
+
+    def _questions(self, sql: str) -> Questions:
+        """Return the queries for the time of a statement, and which tables to hold up."""
+        [(session,)] = self._rows("SELECT CONNECTION_ID()")
+        locks, words = HELD.format(session=int(session)), words_of(sql)
+        waits = words[:1] not in KEEPING and "NOWAIT" not in words
+        tables = {name: self.quoted(name) for name in sorted(names_in(sql) & self.old) if waits}
+        writers, readers = ({one: sql.format(table=table) for one, table in tables.items()} for sql in (WRITER, READER))
+        return Questions(locks, LIMIT, writers, readers, STRONG, frozenset(BLOCKING))
 
     def transaction(self, before: Change) -> object:
         return before.transaction
@@ -141,9 +264,16 @@ class Tracer(tracing.Tracer):
                 return bool(found() if callable(found) else found)
         return False
 
-    def _send(self, sql: str, parameters: Any) -> None:
+    def _timed(self, change: Change, sql: str, parameters: Any) -> None:
+        began = perf_counter()
         with closing(self.database.connection.connection.cursor()) as cursor:
             cursor.execute(sql, parameters)
+        change.seconds = perf_counter() - began
+
+    def _rows(self, sql: str) -> list[Any]:
+        with closing(self.database.connection.connection.cursor()) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
 
 
 # Rights, values of rows, foreign keys without their row, plug-ins, what a trigger raises, a lock, a full disk.

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from typing import Any
 
-from safeops.databases.statements import words_of
+from safeops.databases.statements import names_in, words_of
+from safeops.judging.postgresql.truths import BLOCKS, LOCKS
 from safeops.judging.truths import BUILD, CATALOGUE, NO_WORK, REWRITE, ROWS, SCAN, Measured
 from safeops.naming import Name
+from safeops.planned import NOTHING, WRITES
 from safeops.review import tracing
+from safeops.review.sampling import Questions, Sampler
 
-LOCKS = (
-    *("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"),
-    *("SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"),
-)
-"""The locks on tables, weakest first."""
 STRENGTH = {lock: place for place, lock in enumerate(LOCKS)}
 MODES = {"".join(word.title() for word in lock.split()) + "Lock": lock for lock in LOCKS}
 """By what pg_locks calls them."""
@@ -30,6 +28,15 @@ RELATIONS = """SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_relation_
   AND left(n.nspname, 3) <> 'pg_' AND left(c.relname, 8) <> 'safeops_'"""
 HELD = """SELECT relation, mode, virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
   AND (locktype = 'virtualxid' OR (locktype = 'relation' AND granted))"""
+SAMPLED = "SELECT relation, mode, granted FROM pg_locks WHERE pid = {pid} AND locktype IN ('relation', 'virtualxid')"
+WRITER = "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE"
+READER = "LOCK TABLE ONLY {table} IN ACCESS SHARE MODE"
+LIMIT = "SET LOCAL lock_timeout = '200ms'"
+IMPATIENT = frozenset({"NOWAIT", "SKIP_LOCKED"})
+LOCKABLE = "rp"
+"""The kinds of relations that LOCK TABLE takes."""
+COPYING = frozenset({"VACUUM", "CLUSTER"})
+"""First words of statements that copy a table outside a transaction."""
 OUTSIDE = frozenset((word,) for word in ("VACUUM", "CALL", "COMMIT", "ROLLBACK", "END", "BEGIN", "START", "ABORT"))
 """First words of statements that the server rejects in a transaction, or that end one."""
 OPAQUE = frozenset({"DO", "CALL", "EXECUTE"})
@@ -65,6 +72,7 @@ class State:
     transaction: str | None = None
     words: tuple[str, ...] = ()
     wrapped: bool = False
+    sampler: Sampler | None = None
 
     @property
     def has_tables(self) -> bool:
@@ -75,13 +83,13 @@ class Tracer(tracing.Tracer):
     """Queries on the same session, inside the same transaction."""
 
     rolls_back = True
-    _old: frozenset[int] | None = None
-    """The relations that were there before the revision."""
+    _views: frozenset[Name] = frozenset()
 
     def begin(self, sql: str, parameters: Any) -> State | None:
         with suppress(Exception):
             before = self._state()
-            self._old = frozenset(before.relations) if self._old is None else self._old
+            self.old = frozenset(before.relations) if self.old is None else self.old
+            self._views = frozenset(one.name for one in before.relations.values() if one.kind == "m")
             before.words = words_of(sql)
             if before.transaction == self._transaction_now():
                 return before
@@ -93,20 +101,40 @@ class Tracer(tracing.Tracer):
         """Put a statement of no transaction into one, which holds its locks until they are read."""
         before.transaction = None
         if _needs_no_transaction(sql):
+            before.sampler = Sampler(self.database.connection, self._questions(before, sql)) if self.samples else None
             return before
         self._send("BEGIN")
         inside = self._state()
         return State(inside.relations, inside.held, None, before.words, wrapped=True)
 
+    def blocked(self, table: Name, lock: str) -> str:
+        # A materialized view is only read.
+        return NOTHING if table in self._views and BLOCKS.get(lock) == WRITES else BLOCKS.get(lock, NOTHING)
+
+    def _questions(self, before: State, sql: str) -> Questions:
+        """Return the queries for the time of a statement in no transaction, and which tables to hold up."""
+        [(pid,)] = self._send("SELECT pg_backend_pid()")
+        names = names_in(sql) if IMPATIENT.isdisjoint(before.words) else frozenset()
+        named = {one.table for one in before.relations.values() if one.name.name in names}
+        tables = {oid: before.relations[oid] for oid in named if before.relations[oid].kind in LOCKABLE}
+        # To detach a partition waits for all sessions that use the partitioned table.
+        quoted = {oid: self.quoted_table(one.name) for oid, one in tables.items()}
+        writers = {oid: WRITER.format(table=name) for oid, name in quoted.items()}
+        readers = {oid: READER.format(table=name) for oid, name in quoted.items() if tables[oid].kind != "p"}
+        strong = frozenset({"AccessExclusiveLock"})
+        return Questions(SAMPLED.format(pid=int(pid)), LIMIT, writers, readers, strong, strong)
+
     def transaction(self, before: State | None) -> object:
         return before.transaction if before is not None else None
 
     def end(self, before: State | None) -> Measured:
+        if before is not None and before.sampler is not None:
+            return self._sampled(before, before.sampler)
         if before is None or (before.transaction is None and not before.wrapped):
             return Measured(exact=False)
         with suppress(Exception):
-            after = self._state()
-            measured = Measured(tuple(_effects(before, after, self._old or frozenset())))
+            after, old = self._state(), self.old or frozenset()
+            measured = Measured(tuple(_effects(before, after, old)), scanned=tuple(_scanned(before, after, old)))
             if before.wrapped:
                 self._send("COMMIT")
             elif after.transaction != before.transaction:
@@ -114,7 +142,19 @@ class Tracer(tracing.Tracer):
             return measured
         return Measured(exact=False)
 
+    def _sampled(self, before: State, sampler: Sampler) -> Measured:
+        """Return what a second session saw of a statement that runs in no transaction."""
+        seen = sampler.stop()
+        with suppress(Exception):
+            after, before = self._state(), replace(before, held={})
+            after.held = _by_relation(seen)
+            effects = tuple(_effects(before, after, self.old or frozenset()))
+            return Measured(effects, exact=False, sampled=sampler.works)
+        return Measured(exact=False)
+
     def failed(self, before: State | None, error: BaseException) -> Measured:
+        if before is not None and before.sampler is not None:
+            before.sampler.stop()
         if before is not None and before.wrapped:
             with suppress(Exception):
                 self._send("ROLLBACK")
@@ -129,17 +169,13 @@ class Tracer(tracing.Tracer):
     # Reading ----------------------------------------------------------------------------------------------------
 
     def _state(self) -> State:
-        held: dict[int, set[str]] = {}
-        transaction = None
-        for relation, mode, virtual in self._send(HELD):
-            transaction = virtual
-            if mode in MODES and relation is not None:
-                held.setdefault(relation, set()).add(MODES[mode])
+        locks = self._send(HELD)
+        transaction = locks[-1][2] if locks else None
         relations = {
             oid: Relation(Name(name, schema), kind, file, tablespace, table, scans)
             for oid, schema, name, kind, file, tablespace, table, scans in self._send(RELATIONS)
         }
-        return State(relations, held, transaction)
+        return State(relations, _by_relation((relation, mode) for relation, mode, _ in locks), transaction)
 
     def _transaction_now(self) -> str | None:
         return next((virtual for _, _, virtual in self._send(HELD)), None)
@@ -153,11 +189,19 @@ class Tracer(tracing.Tracer):
             return list(cursor.fetchall()) if cursor.description else []
 
 
+def _by_relation(locks: Iterable[Sequence[Any]]) -> dict[int, set[str]]:
+    held: dict[int, set[str]] = {}
+    for relation, mode in locks:
+        if mode in MODES and relation is not None:
+            held.setdefault(relation, set()).add(MODES[mode])
+    return held
+
+
 def _needs_no_transaction(sql: str) -> bool:
     words = words_of(sql)
     first = {words[:1], *((after,) for before, after in pairwise(words) if before == ";")}
     return (
-        "CONCURRENTLY" in words
+        ("CONCURRENTLY" in words and words[:1] != ("REFRESH",))
         or not OUTSIDE.isdisjoint(first)
         or words[:2] in (("ALTER", "SYSTEM"), ("CREATE", "DATABASE"), ("DROP", "DATABASE"), ("REINDEX", "DATABASE"))
         or (words[:1] == ("DO",) and bool(HIDDEN.search(sql)))
@@ -193,11 +237,19 @@ def _work(oid: int, own: list[int], before: State, after: State) -> str:
     if now.file != table.file:
         # TRUNCATE gives a table a new file as well, but reads nothing, except that to rebuild an index counts as a scan.
         indexes = sum(relation.table == oid and relation.kind == "i" for relation in after.relations.values())
-        copied = scans > indexes or now.tablespace != table.tablespace or table.kind == "m"
+        copies = not COPYING.isdisjoint(before.words[:1]) or table.kind == "m"
+        copied = scans > indexes or now.tablespace != table.tablespace or copies
         return REWRITE if copied else CATALOGUE
     if any(_is_built(one, relation, before) for one, relation in after.relations.items() if relation.table == oid):
         return BUILD
     return SCAN if scans else CATALOGUE
+
+
+def _scanned(before: State, after: State, old: frozenset[int]) -> Iterator[Name]:
+    """Yield each table that was there before the revision and that was read in sequence."""
+    for oid, table in before.relations.items():
+        if table.table == oid and oid in old and _scans(oid, before, after) > 0:
+            yield table.name
 
 
 def _scans(oid: int, before: State, after: State) -> int:
