@@ -132,7 +132,7 @@ def _nulls(table: Random) -> dict[str, ColumnShape]:
     return {name: ColumnShape(nulls=0.3) for name in columns[::2]}
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(found=schemas())
 def test_any_schema(database: Database, found: list[Random]) -> None:

@@ -23,7 +23,7 @@ from safeops.rehearse.copying import open_copy
 from safeops.runner.backups import backup
 
 CITIES = Path(__file__).parents[2] / "examples/cities/alembic.ini"
-ONE_EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
+ONE_EACH = pytest.mark.only("pg18", "mysql", "sqlite")
 
 
 def cities(url: str | sa.URL) -> Config:

@@ -11,7 +11,7 @@ from tests.servers import Database
 from safeops.errors import FillingFailed
 from safeops.naming import Name
 from safeops.rehearse.filling import fill
-from safeops.rehearse.shapes import shapes_of, uniform
+from safeops.rehearse.shapes import ColumnShape, TableShape, shapes_of, uniform
 
 postgresql = pytest.mark.only("pg18")
 
@@ -104,7 +104,7 @@ def test_tenants(database: Database) -> None:
     assert one(database, "SELECT count(DISTINCT tenant) FROM orders") > 100
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_on_each_database(database: Database) -> None:
     each = "INT AUTO_INCREMENT" if database.kind == "mysql" else "INTEGER"
     rows = filled(
@@ -154,6 +154,74 @@ def test_partitions(database: Database) -> None:
     assert one(database, "SELECT count(*) FROM events_1") > 0
 
 
+CHECKED = {
+    "a pattern": "code text NOT NULL UNIQUE CHECK (code ~ '^[A-Z]{3}-[0-9]{4}$')",
+    "a domain": "code zip NOT NULL",
+    "a document": "code jsonb NOT NULL CHECK (code ? 'kind')",
+    "a sum": "a numeric(8,2) NOT NULL, b numeric(8,2) NOT NULL, CHECK (a + b = 100 AND a >= 0)",
+    "one of three": "a integer, b integer, c text, CHECK (num_nonnulls(a, b, c) = 1)",
+    "one of two references": "a integer REFERENCES p, b integer REFERENCES p, CHECK ((a IS NULL) <> (b IS NULL))",
+    "a year and a month": "y integer CHECK (y BETWEEN 1900 AND 2100), m integer CHECK (m BETWEEN 1 AND 12), UNIQUE (y, m)",
+    "the past": "at timestamptz NOT NULL CHECK (at <= now()), until timestamptz NOT NULL CHECK (until > at)",
+}
+
+
+@postgresql
+@pytest.mark.parametrize("columns", CHECKED.values(), ids=CHECKED)
+def test_checks(database: Database, columns: str) -> None:
+    rows = filled(
+        database,
+        1000,
+        "CREATE DOMAIN zip AS text CHECK (VALUE ~ '^[0-9]{5}$')",
+        "CREATE TABLE p (id integer PRIMARY KEY)",
+        f"CREATE TABLE t (id serial PRIMARY KEY, {columns})",
+    )
+    assert rows["t"] == 1000
+
+
+KEYED = {
+    "lower": "CREATE UNIQUE INDEX ON t (lower(a))",
+    "partial": "CREATE UNIQUE INDEX ON t (b) WHERE a IS NOT NULL",
+    "together": "ALTER TABLE t ADD UNIQUE (a, b), ADD UNIQUE (b, c)",
+    "no two nulls": "ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (a)",
+}
+
+
+@postgresql
+@pytest.mark.parametrize("key", KEYED.values(), ids=KEYED)
+def test_keys(database: Database, key: str) -> None:
+    database.execute("CREATE TABLE t (a text, b integer, c integer)", key)
+    shape = TableShape(
+        Name("t"), 1000, {"a": ColumnShape(nulls=0.3), "b": ColumnShape(distinct=20), "c": ColumnShape()}
+    )
+    assert fill(database.engine(), {Name("t"): shape}) == {Name("t"): 1000}
+
+
+@postgresql
+def test_rows_that_exist_are_kept(database: Database) -> None:
+    rows = filled(
+        database,
+        100,
+        "CREATE TABLE role (id serial PRIMARY KEY, name text UNIQUE NOT NULL)",
+        "INSERT INTO role (name) VALUES ('admin'), ('user')",
+        "CREATE TABLE t (id serial PRIMARY KEY, role integer NOT NULL REFERENCES role)",
+    )
+    assert rows == {"role": 100, "t": 100}
+    assert one(database, "SELECT name FROM role WHERE id = 1") == "admin"
+
+
+@postgresql
+def test_references_to_rows_that_exist(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE role (name text PRIMARY KEY)",
+        "INSERT INTO role VALUES ('admin'), ('user')",
+        "CREATE TABLE t (id serial PRIMARY KEY, role text NOT NULL REFERENCES role)",
+    )
+    shapes = {Name("role"): TableShape(Name("role"), 2), Name("t"): TableShape(Name("t"), 100)}
+    assert fill(database.engine(), shapes) == {Name("role"): 2, Name("t"): 100}
+    assert one(database, "SELECT count(DISTINCT role) FROM t") == 2
+
+
 @postgresql
 def test_excluded(database: Database) -> None:
     with pytest.raises(FillingFailed, match="excludes those that overlap"):
@@ -182,4 +250,4 @@ def test_shape(database: Database) -> None:
     assert abs(again["half"].nulls - 0.5) < 0.05
     assert abs((again["wide"].width or 0) - (shape.columns["wide"].width or 0)) < 10
     assert again["p"].distinct == 50
-    assert again["id"].low == 1003
+    assert (again["id"].low, again["id"].high) == (1003, 13000)

@@ -195,7 +195,7 @@ class Checked:
                 else [Way(None, place, slot.capacity) for place in (0, 1, 2, 3)]
             )
         made = self.generator.variants(self.types[name], self.shapes[name], self.layout.rows, literals)
-        least = self.layout.rows if slot.distinct >= self.layout.rows else 1
+        least = self.layout.rows if {name} in keys_of(self.layout.table) else 1
         return [Way(one, 0, one.capacity) for one in made if one.capacity >= least] or [Way(None, 0, slot.capacity)]
 
     def _by_combinations(self, group: Sequence[Rule], rule: Rule) -> None:
@@ -234,23 +234,20 @@ class Checked:
         rows = self._with_generated(f"SELECT {', '.join(names)} FROM {' CROSS JOIN '.join(sources)}", columns)
         met = " AND ".join(f"({one.condition}) IS NOT FALSE" for one in group)
         shown = ", ".join(map(self.generator.literal_of, names))
-        return [tuple(row) for row in self.database.read(f"SELECT {shown} FROM {rows} WHERE {met}")]
+        return [tuple(row) for row in self.database.read(f"SELECT DISTINCT {shown} FROM {rows} WHERE {met}")]
 
     def _source(self, slot: Slot, literals: list[str], most: int) -> str:
         name = next(iter(slot.columns))
         quoted = self.database.quoted(name)
-        tried = [self._fk_values(slot, name)] if not slot.made else []
-        if not tried:
+        if slot.made:
             found = self.generator.candidates(self.types[name], self.shapes[name], literals)
-            nulls = [self.generator.cast("NULL", self.types[name])] if name in slot.nullable else []
-            tried = [[*nulls, *found][: 4 * most]]
-        valid = [one for one in tried[0] if self._is_valid(one)][:most]
+        else:
+            found = [slot.columns[name](str(place)) for place in range(min(most, slot.capacity))]
+        nulls = [self.generator.cast("NULL", self.types[name])] if name in slot.nullable else []
+        valid = [one for one in [*nulls, *found][: 4 * most] if self._is_valid(one)][:most]
         return (
             f"({' UNION ALL '.join(f'SELECT {one} AS {quoted}' for one in valid)}) of_{self.layout.slots.index(slot)}"
         )
-
-    def _fk_values(self, slot: Slot, name: str) -> list[str]:
-        return [slot.columns[name](str(place)) for place in range(min(6, slot.capacity))]
 
     def _is_valid(self, value: str) -> bool:
         try:

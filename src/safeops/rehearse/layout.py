@@ -42,6 +42,7 @@ class Slot:
         group: The slots with the same group are NULL in the same rows.
         offset: Shifts the number: two foreign keys to one table then differ.
         made: Its values are made for its type; those of a foreign key, or that meet a check, are chosen.
+        around: It refers to the row before, and the first row to the last one.
         telling: The columns that differ from number to number, if these are not all of them.
     """
 
@@ -57,6 +58,7 @@ class Slot:
     offset: int = 0
     made: bool = True
     telling: frozenset[str] = frozenset()
+    around: bool = False
 
     def tells(self, key: frozenset[str]) -> bool:
         """Return whether rows with different numbers differ in the columns of a key."""
@@ -187,6 +189,7 @@ def _give_key(layout: Layout, key: frozenset[str], halved: Halved) -> None:
 
 
 def _counted(slot: Slot, rows: int) -> Spell:
+    slot.around = slot.own
     if slot.own:
         return lambda row: f"(({row} + {rows - 1}) % {rows})"
     return lambda row: row

@@ -125,8 +125,7 @@ class RowPlan:
         for key in self.tables[name].of_kind("foreign key"):
             referent = key.referent.at(self.home) if key.referent else None
             slot = layout.slot_of(key.columns[0])
-            around = referent == name and slot is not None and slot.number is not None and "- 1) %" in slot.number("n")
-            if referent in later or around:
+            if referent in later or (slot is not None and slot.around):
                 found.append(key.name)
         return found
 
@@ -202,7 +201,7 @@ class RowPlan:
         if layout.existing:
             quoted = self.database.quoted(column.name)
             most = self.database.scalar(f"SELECT max({quoted}) FROM {self.database.quoted_table(layout.table.name)}")
-            return replace(shape, low=max(shape.low or 1, int(most or 0) + 1))
+            return replace(shape, low=max(shape.low or 1, int(most or 0) + 1), high=None)
         return shape
 
     def _foreign(self, name: Name, layout: Layout, key: Constraint, filled: set[str], seed: int) -> Slot:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
+from math import prod
 from typing import TypeAlias
 
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
 from safeops.naming import Name
+from safeops.rehearse.patterns import Places, places_of, places_of_like
 from safeops.rehearse.shapes import ColumnShape
 
 Spell: TypeAlias = Callable[[str], str]
@@ -29,6 +31,7 @@ SHORT = 9
 WIDE = 24
 """Characters of a text of which nothing is known."""
 LONGEST = 1 << 20
+MANY = 1 << 40
 DAYS = 36_500
 SECONDS = 1_000_000_000
 FILLER = "zebras run past the river "
@@ -140,7 +143,7 @@ class Generator(Port):
         """Return the expression of a generated column, without how it is stored."""
         return computed
 
-    def others(self, type_: Type, shape: ColumnShape) -> list[Values]:
+    def others(self, type_: Type, shape: ColumnShape, literals: Sequence[str]) -> list[Values]:
         """Return values of a type that only this family has; none if it is not known."""
         return []
 
@@ -165,7 +168,7 @@ class Generator(Port):
         """
         match type_.kind:
             case "integer":
-                return self._integers(type_, shape, _numbers_in(literals))
+                return self._integers(type_, shape, rows, _numbers_in(literals))
             case "number" | "real":
                 return self._decimals(type_, _numbers_in(literals))
             case "text":
@@ -175,15 +178,16 @@ class Generator(Port):
             case "choice":
                 values = [self.cast(self.literal(label), type_) for label in type_.labels]
                 return [Values(len(values), lambda number: self.chosen(values, number), len(values))]
-        return self.others(type_, shape)
+        return self.others(type_, shape, list(literals))
 
-    def _integers(self, type_: Type, shape: ColumnShape, literals: list[Decimal]) -> list[Values]:
+    def _integers(self, type_: Type, shape: ColumnShape, rows: int, literals: list[Decimal]) -> list[Values]:
         def of(low: int, step: int, most: int) -> Values:
             capacity = max(0, (most - low) // step + 1) if step > 0 else low + type_.most + 1
             return Values(capacity, lambda n: self.cast(f"{low} + {n}{'' if step == 1 else f' * {step}'}", type_))
 
         whole = sorted({int(one) for one in literals})
-        found = [of(1, 1, type_.most) if shape.low is None else of(shape.low, 1, type_.most), of(0, 1, type_.most)]
+        gaps = 1 if shape.low is None or shape.high is None else max(1, (shape.high - shape.low) // max(1, rows - 1))
+        found = [of(1 if shape.low is None else shape.low, gaps, type_.most), of(0, 1, type_.most)]
         found += [of(one + shift, step, type_.most) for one in whole for step in (1, -1) for shift in (0, step)]
         found += [of(low, 1, high) for low, high in combinations(whole, 2)]
         return found + [of(low + 1, 1, high - 1) for low, high in combinations(whole, 2) if high - low > 1]
@@ -218,6 +222,8 @@ class Generator(Port):
         ]
         if longest >= 3:
             found += [self._words(3, "A"), self._words(min(longest, 6), "a")]
+        found += [*map(self._matching, filter(None, map(places_of, literals)))]
+        found += [*map(self._matching, filter(None, map(places_of_like, literals)))]
         around = [*filter(None, map(_plain, literals)), "https://example.com/", "+49"]
         found += [self._around("a", "@example.com"), self._around('{"n": "', '"}')]
         for text in around:
@@ -230,6 +236,24 @@ class Generator(Port):
             return self.joined(*(self.letter(f"({part} % {LETTERS})", first) for part in reversed(parts)))
 
         return Values(LETTERS ** min(count, 12), spell)
+
+    def _matching(self, places: Places) -> Values:
+        """Return the texts that have one of the characters allowed in each place."""
+
+        def spell(number: str) -> str:
+            parts, before = list[str](), 1
+            for allowed in places:
+                digit = self.halved(number, before) if before > 1 else number
+                drawn = f"substr({self.literal(allowed)}, {self.whole(f'1 + {digit} % {len(allowed)}')}, 1)"
+                parts.append(drawn if len(allowed) > 1 and before < MANY else self.literal(allowed[0]))
+                before *= len(allowed) if before < MANY else 1
+            return self.joined(*parts)
+
+        return Values(min(prod(map(len, places)), MANY), spell)
+
+    def whole(self, number: str) -> str:
+        """Return a number as the functions of the server take it."""
+        return number
 
     def _digits(self, count: int) -> Values:
         return Values(10 ** min(count, 15), lambda number: self.zeros(number, count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column
@@ -100,7 +101,7 @@ class Generator(values.Generator):
     def literal_of(self, column: str) -> str:
         return f"QUOTE({column})"
 
-    def others(self, type_: Type, shape: ColumnShape) -> list[Values]:
+    def others(self, type_: Type, shape: ColumnShape, literals: Sequence[str]) -> list[Values]:
         if type_.name in OTHERS:
             template, capacity = OTHERS[type_.name]
             return [Values(capacity, lambda number: template.format(n=number))]

@@ -115,6 +115,9 @@ class Generator(values.Generator):
     def letter(self, number: str, first: str) -> str:
         return f"chr(CAST({ord(first)} + {number} AS integer))"
 
+    def whole(self, number: str) -> str:
+        return f"CAST({number} AS integer)"
+
     def padded(self, text: str, width: int) -> str:
         return f"rpad({text}, {width}, {self.literal(FILLER)})"
 
@@ -139,14 +142,22 @@ class Generator(values.Generator):
     def literal_of(self, column: str) -> str:
         return f"quote_nullable(CAST({column} AS text))"
 
-    def others(self, type_: Type, shape: ColumnShape) -> list[Values]:
+    def others(self, type_: Type, shape: ColumnShape, literals: Sequence[str]) -> list[Values]:
         if type_.name in OTHERS:
             template, capacity = OTHERS[type_.name]
             return [Values(capacity, lambda number: template.format(n=number))]
         if type_.parts or type_.element is not None:
             return self._made_of_others(type_, shape)
         spell, capacity = self._by_width(type_, shape)
-        return [Values(capacity, spell)] if spell is not None else []
+        found = [Values(capacity, spell)] if spell is not None else []
+        return found + ([self._with_keys(type_, literals)] if literals and "json" in type_.name else [])
+
+    def _with_keys(self, type_: Type, keys: Sequence[str]) -> Values:
+        """A document that has the keys which a check mentions."""
+        parts = ", ".join(f"{self.literal(key)}, {{n}}" for key in keys)
+        return Values(
+            1 << 40, lambda number: f"CAST(json_build_object({parts.replace('{n}', number)}) AS {type_.name})"
+        )
 
     def _by_width(self, type_: Type, shape: ColumnShape) -> tuple[Spell | None, int]:
         width = max(shape.width or 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from safeops.databases.definitions import Column
 from safeops.rehearse import values
@@ -67,7 +68,7 @@ class Generator(values.Generator):
     def shuffled(self, column: str) -> str:
         return "random()"
 
-    def others(self, type_: Type, shape: ColumnShape) -> list[Values]:
+    def others(self, type_: Type, shape: ColumnShape, literals: Sequence[str]) -> list[Values]:
         if "BOOL" in type_.name:
             return [Values(2, lambda n: f"({n} % 2)")]
         if "JSON" in type_.name:
