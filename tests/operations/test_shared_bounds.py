@@ -26,7 +26,7 @@ from safeops import (
     set_server_default,
     settings,
 )
-from safeops.databases.postgresql import session
+from safeops.databases.postgresql import prepared, session
 from safeops.errors import SafeOpsError
 
 pytestmark = pytest.mark.only("postgresql")
@@ -71,8 +71,9 @@ def test_how_many_statements_a_change_takes(database, monkeypatch):
     database.execute(*WORLD)
 
     def body():
-        # The session reads its settings once.
-        set_comment("teams", None, "first")
+        # The session reads its settings once, and prepares the catalogue query.
+        for number in range(prepared.OFTEN + 1):
+            set_comment("teams", None, f"first {number}")
         for name, (change, most) in CHANGES.items():
             with statements_of(database) as sent:
                 assert change(), name

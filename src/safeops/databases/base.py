@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops import _sqlalchemy
 from safeops.databases.ddl import DDL, Types
-from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute, unsupported
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, Holder, ServerErrors, SessionSettings, Sizes, Watch
@@ -282,10 +282,6 @@ class Database(ABC):
     def constraint_named(self, existing: Table, name: str, kind: str | None) -> Constraint | None:
         """Return the constraint that a drop by this name, and by this ``type_`` of Alembic, means."""
         return existing.constraints.get(name)
-
-    def is_certain(self, found: Difference) -> bool:
-        """Return whether two parts differ however the server spells the requested one."""
-        return False
 
     # Requested definitions ---------------------------------------------------------------------------------------
 

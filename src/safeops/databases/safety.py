@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from safeops.databases import sqltext
-from safeops.databases.definitions import Constraint, Published, Table
+from safeops.databases.definitions import Constraint, Difference, Published, Table
 from safeops.databases.ports import Port
 from safeops.errors import UnsafeOperation
 from safeops.naming import Code, Name, call
@@ -90,6 +90,10 @@ class Safety(Port):
         """Return why changing ``column`` back to its ``former`` type would rewrite or scan the table; None if it
         would not."""
         return None
+
+    def is_certain(self, found: Difference) -> bool:
+        """Return whether two parts differ however the server spells the requested one."""
+        return False
 
     def check_type_change(self, column: sa.Column[Any], existing: Table) -> None:
         """Raise DependentObjects if the server cannot change the type at all."""

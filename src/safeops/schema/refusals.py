@@ -83,7 +83,7 @@ def real_differences(
         return unexplained(found, table.name, existing.name) if ahead else found
 
     found = counted(differences(existing, wanted, ignoring))
-    if not found or all(migration.database.is_certain(one) for one in found):
+    if not found or all(migration.database.safety.is_certain(one) for one in found):
         return found
     asked = look_into(migration, table.name, lambda: migration.database.probe(table, construct))
     if isinstance(asked, Column):

@@ -12,16 +12,16 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
 from safeops import _sqlalchemy
-from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
-from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql import catalogue, prepared
 from safeops.databases.postgresql.bounds import restoring
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexes import with_included
 from safeops.databases.postgresql.server import VIOLATIONS
 from safeops.databases.postgresql.session import FORBIDDEN, Session
-from safeops.databases.postgresql.types import PROBE, is_built_in, is_literal, split_collation, sqlstate, type_name
+from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
@@ -70,7 +70,7 @@ class PostgreSQL(Session):
             where, parameters = catalogue.VISIBLE, {"name": name.name}
         query = catalogue.table_query(where, self.version)
         for _ in range(INSPECTIONS):
-            rows = self.look(query, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
+            rows = prepared.look(self, query, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
             raw = rows[0][0] if rows else None
             if raw is None or not catalogue.is_torn(raw):
                 break
@@ -92,11 +92,6 @@ class PostgreSQL(Session):
 
     def has_schema(self, schema: str) -> bool:
         return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
-
-    def is_certain(self, found: Difference) -> bool:
-        if found.part == "default":
-            return found.existing is None and is_literal(found.wanted)
-        return found.part == "type" and is_built_in(found.existing) and is_built_in(found.wanted)
 
     # Requested definitions ---------------------------------------------------------------------------------------
 

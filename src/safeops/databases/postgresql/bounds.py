@@ -59,7 +59,8 @@ class Bounded(Database):
 
     def look(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Read what the bounds of a step do not change, such as the catalogue."""
-        return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
+        with unprepared(self.raw_connection):
+            return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
 
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         return bounding(self, lock, statement, step)
@@ -72,6 +73,21 @@ class Bounded(Database):
     @abstractmethod
     def check_session(self, session: int | None = None) -> None:
         """Raise UnsupportedOnDatabase if statements reach sessions that serve others too; ``session`` has run the last."""
+
+
+@contextmanager
+def unprepared(connection: Connection) -> Iterator[None]:
+    """Keep psycopg 3 from preparing statements: after the next ALTER it would deallocate all, also ours."""
+    driver: Any = connection.connection.driver_connection
+    threshold = getattr(driver, "prepare_threshold", None)
+    if threshold is None:
+        yield
+        return
+    driver.prepare_threshold = None
+    try:
+        yield
+    finally:
+        driver.prepare_threshold = threshold
 
 
 def bounds_of(connection: Connection) -> Bounds:

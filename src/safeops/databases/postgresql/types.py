@@ -25,7 +25,7 @@ from safeops.planned import Effect
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
 
-# Each is a keyword: whatever the search_path is, these are the types of the server.
+# Each is a keyword, which means a type of the server under any search_path.
 _KEYWORDS = re.compile(
     r"(varchar|char|integer|bigint|smallint|boolean|real|double precision|numeric|timestamp with(out)? time zone"
     r"|time with(out)? time zone)( ?\(\d+(, ?\d+)?\))?",
@@ -237,7 +237,7 @@ def is_built_in(type_: str) -> bool:
 
 
 def widens(old: str, new: str) -> bool:
-    """Return whether each text of the old type is one of the new type as it is, so that no row changes."""
+    """Return whether each text of the old type is unchanged one of the new type."""
     before, after = _VARYING.fullmatch(old), _VARYING.fullmatch(type_name(new))
     return before is not None and after is not None and (not after[1] or int(before[1] or 2**31) <= int(after[1]))
 
