@@ -52,6 +52,10 @@ def statement(revision: str, sql: str, seconds: float, **more: Any) -> dict[str,
     return {"revision": revision, "sql": sql, "seconds": seconds, "direction": "up", "exact": True, **empty, **more}
 
 
+def wait(place: int | None, table: str, lock: str, sql: str, seconds: float) -> dict[str, Any]:
+    return {"statement": place, "table": table, "lock": lock, "who": f"the application: {sql}", "seconds": seconds}
+
+
 def common() -> dict[str, Any]:
     return {
         "server": "PostgreSQL 18.1",
@@ -142,7 +146,9 @@ def blocking() -> dict[str, Any]:
             ),
         ],
         "waits": [
-            {"statement": 2, "table": "public.orders", "who": "writer 1: UPDATE orders SET ...", "seconds": 6.12}
+            wait(2, "public.orders", "ROW EXCLUSIVE", "UPDATE orders SET note = $1 WHERE id = $2", 6.12),
+            wait(2, "public.orders", "ACCESS SHARE", "SELECT * FROM orders WHERE id = $1", 5.9),
+            wait(3, "public.customers", "ROW EXCLUSIVE", "INSERT INTO customers (email) VALUES ($1)", 2.19),
         ],
         "traffic": {
             "writes": 2410,
@@ -351,6 +357,7 @@ def hostile(tables: int = 40, statements: int = 200) -> dict[str, Any]:
     result = blocking()
     result |= {
         "summary": HOSTILE,
+        "waits": [wait(None, HOSTILE, HOSTILE, HOSTILE, 1.0) | {"behind": HOSTILE} for _ in range(50)],
         "server": HOSTILE,
         "command": HOSTILE,
         "measured": {HOSTILE: HOSTILE},

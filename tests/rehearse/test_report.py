@@ -180,7 +180,7 @@ class TestWhatItStates:
         assert third[4:6] == ["builds an index of t\nfailed: disk full", "9.0 s400 times"]
 
     def test_requests_of_each_table_in_each_phase(self) -> None:
-        requests, errors = section(page_of("blocking"), "timeline").all("table")
+        requests, _, errors = section(page_of("blocking"), "timeline").all("table")
         rows = {row[0]: row[1:] for row in cells(requests)}
         assert rows["public.orders"] == [
             "2,000,000",
@@ -189,6 +189,14 @@ class TestWhatItStates:
         ]
         assert rows["public.customers"][1] == "writes wait 2.2 s" and rows["public.order_lines"][1] == "no"
         assert cells(errors)[0][:4] == ["public.orders", "cached plan must not change result type", "0A000", "4"]
+
+    def test_who_waited_behind_which_statement(self) -> None:
+        _, waits, _ = section(page_of("blocking"), "timeline").all("table")
+        assert cells(waits)[0] == [
+            *("public.orders", "6.1 s", "ROW EXCLUSIVE", "statement 3"),
+            "the application: UPDATE orders SET note = $1 WHERE id = $2",
+        ]
+        assert len(cells(waits)) == 3
 
     def test_downgrade(self) -> None:
         items = [one.text for one in section(page_of("blocking"), "downgrade").all("li")]

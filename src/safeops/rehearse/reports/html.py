@@ -17,10 +17,12 @@ from safeops.rehearse.reports.tables import (
     lost_table,
     production_table,
     requests_table,
+    waits_table,
 )
 from safeops.rehearse.reports.timeline import Timeline, timeline_of
 
 HERE = Path(__file__).parent
+OF_TRAFFIC = (waits_table, errors_table, lost_table)
 
 
 def check_installed() -> None:
@@ -56,7 +58,9 @@ def html(rehearsal: Mapping[str, Any]) -> str:
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         up=_pictures(up, rehearsal, "up"),
         down=_pictures(down, rehearsal, "down"),
-        requests=shown(requests_table(rehearsal, up), errors_table(rehearsal), lost_table(rehearsal)),
+        requests=shown(
+            requests_table(rehearsal, up), waits_table(rehearsal), errors_table(rehearsal), lost_table(rehearsal)
+        ),
         statements=list(statement_tables(rehearsal, "up")),
         downgrade=list(statement_tables(rehearsal, "down")),
         production=shown(production_table(rehearsal)),

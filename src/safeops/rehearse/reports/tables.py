@@ -12,10 +12,11 @@ from safeops.rehearse.reports.timeline import (
     WRITES_WAIT,
     Lane,
     Timeline,
+    numbers_of,
 )
 from safeops.rehearse.reports.wording import between, clean, shortened, took
 
-MOST_TABLES = 200
+MOST_TABLES, MOST_WAITS = 200, 20
 """The most that the page lists."""
 PHASES = ("before", "during", "after", "back")
 TITLES = {"during": "during the upgrade", "back": "during the downgrade"}
@@ -86,6 +87,34 @@ def _latency(phase: Mapping[str, Any]) -> Cell:
     if not phase.get("count"):
         return Cell("none", "number")
     return Cell(took(phase["p99"]), "number", f"slowest {took(phase['longest'])}")
+
+
+def waits_table(rehearsal: Mapping[str, Any]) -> Table | None:
+    """Return who waited longest for a lock, and behind which statement."""
+    waits = sorted(rehearsal.get("waits") or (), key=lambda wait: wait.get("seconds") or 0, reverse=True)
+    numbers = list(numbers_of(rehearsal.get("statements") or ()))
+    rows = [
+        [
+            Cell(clean(wait.get("table") or "a row"), "code"),
+            Cell(took(wait.get("seconds") or 0), "number"),
+            Cell(clean(wait.get("lock") or "")),
+            Cell(_behind(wait, numbers), "number" if wait.get("statement") is not None else "code"),
+            Cell(shortened(clean(wait.get("who") or ""), 300), "code"),
+        ]
+        for wait in waits[:MOST_WAITS]
+    ]
+    more = len(waits) - len(rows)
+    heads = ("Table", "Waited", "For lock", "Behind", "Who waited")
+    return (
+        Table("Waits for locks", heads, rows, f"{more:,} shorter waits are left out." if more else "") if rows else None
+    )
+
+
+def _behind(wait: Mapping[str, Any], numbers: Sequence[int]) -> str:
+    place = wait.get("statement")
+    if place is not None and place < len(numbers):
+        return f"statement {numbers[place]}"
+    return shortened(clean(wait.get("behind") or "not known"), 200)
 
 
 def errors_table(rehearsal: Mapping[str, Any]) -> Table | None:
