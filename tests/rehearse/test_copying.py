@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.servers import Database, numbers
 from safeops.errors import InvalidArgument, NotReady
 from safeops.naming import Name
 from safeops.rehearse.copying import open_copy
+from safeops.rehearse.shapes import shapes_of
 from safeops.runner.backups import backup
 
 CITIES = Path(__file__).parents[2] / "examples/cities/alembic.ini"
@@ -127,6 +129,39 @@ def test_refuses_a_database_with_tables(database: Database, new_database) -> Non
     with open_copy(cities(database.url), text(other), as_is=True) as made:
         assert made.kind == "as is"
         assert Name("of_others") in made.rows
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_too_little_space(production: Database, new_database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    copy = new_database()
+    with (
+        pytest.raises(NotReady, match=r"The copy takes about .* free"),
+        open_copy(cities(production.url), text(copy), rows=1_000_000),
+    ):
+        pass
+
+
+@ONE_EACH
+def test_what_is_left(production: Database, new_database, caplog: pytest.LogCaptureFixture) -> None:
+    copy = new_database()
+    with pytest.raises(KeyboardInterrupt), open_copy(cities(production.url), text(copy), rows=10):
+        raise KeyboardInterrupt
+    assert "the copy keeps what was made in it so far. To remove it: " in caplog.text
+    assert production.query("SELECT count(*) FROM cities") == [(300,)]
+
+
+@pytest.mark.only("pg18")
+def test_a_reader_without_rights(production: Database, caplog: pytest.LogCaptureFixture) -> None:
+    production.execute("DROP ROLE IF EXISTS rehearsal_reader", "CREATE ROLE rehearsal_reader LOGIN", "ANALYZE")
+    try:
+        engine = sa.create_engine(production.url.set(username="rehearsal_reader", password=None))
+        shapes = shapes_of(engine)
+        engine.dispose()
+        assert shapes[Name("cities")].rows == 300
+        assert "the values of" in caplog.text and "permission denied" in caplog.text
+    finally:
+        production.execute("DROP ROLE rehearsal_reader")
 
 
 @pytest.mark.only("sqlite")

@@ -35,6 +35,7 @@ from safeops.runner.environment import (
     explaining_errors,
     reach_existing,
 )
+from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
 from safeops.runner.restoring import restore
 from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.revisions import scripts_of, steps_between
@@ -179,7 +180,8 @@ def _opened(
         with redirecting(None, url), environment_variable(url), without_migration_lock():
             here = _Here(config_for(config, url), engine, production, identity)
             if backup is None and not as_is:
-                here.migrate()
+                with quiet_logs(ALEMBIC, SAFEOPS):
+                    here.migrate()
                 here.fill(rows, progress)
             elif backup is not None:
                 run_on_connection(engine, _analyzed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases import Database, database_on
@@ -16,6 +18,9 @@ from safeops.databases.connections import run_on_connection
 from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
 from safeops.naming import Name
+from safeops.planned import summary
+
+log = logging.getLogger("safeops")
 
 SAMPLED = 10_000
 """Rows that a table without statistics is judged by."""
@@ -102,8 +107,14 @@ class Statistics(Port):
         rows = self.rows_of(table)
         known = self.columns_of(table, rows)
         missing = [column for column in table.columns.values() if column.name not in known and column.computed is None]
-        known |= self._sampled(table, rows, missing)
-        return TableShape(table.name, rows, {**known, **self._ranges(table, known)})
+        try:
+            known |= self._sampled(table, rows, missing)
+            known |= self._ranges(table, known)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            log.warning("the values of %s are not followed: %s", table.name, summary(error))
+        return TableShape(table.name, rows, known)
 
     def _sampled(self, table: Table, rows: int, columns: Sequence[Column]) -> dict[str, ColumnShape]:
         if not columns:
