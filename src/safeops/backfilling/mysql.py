@@ -122,16 +122,16 @@ class Batches(port.Batches):
         # A value of another type is small: that of the longest CHAR or ENUM has 255 characters.
         return f"OCTET_LENGTH({self.quoted(column.name)})" if LARGE.search(column.type) else None
 
-    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+    def as_records(self, target: Target, values: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         names, width = target.names, len(target.key)
         keys = [self._comparable(target.table, name, column) for name, column in zip(names, target.key, strict=False)]
-        values = [_decoded(name, column) for name, column in zip(names[width:], target.columns, strict=True)]
-        return self._texts(target, rows), keys, values
+        written = [_decoded(name, column) for name, column in zip(names[width:], target.columns, strict=True)]
+        return self._texts(target, values), keys, written
 
-    def _texts(self, target: Target, rows: NewValues) -> str:
+    def _texts(self, target: Target, values: NewValues) -> str:
         """Return a table of the rows as texts. On MySQL 9.7 lists of VALUES are not faster (measured)."""
         paths = ", ".join(f"{name} LONGTEXT CHARACTER SET utf8mb4 PATH '$.{name}'" for name in target.names)
-        records = self.literal(self.json_records(target, rows, _encoded))
+        records = self.literal(self.json_records(target, values, _encoded))
         return f"JSON_TABLE({records}, '$[*]' COLUMNS ({paths})) safeops_values"
 
     def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
@@ -177,9 +177,9 @@ class MariaDBBatches(Batches):
         # The index of VALUES is on what they hold, not on a cast of it.
         return name if _is_small_integer(column) else super()._comparable(table, name, column)
 
-    def _texts(self, target: Target, rows: NewValues) -> str:
-        keys, values = (zip(*part, strict=True) for part in zip(*rows, strict=True))
-        literals = [*map(_key_literals, keys, target.key), *map(_literals, values, target.columns)]
+    def _texts(self, target: Target, values: NewValues) -> str:
+        width = len(target.key)
+        literals = [*map(_key_literals, values[:width], target.key), *map(_literals, values[width:], target.columns)]
         listed = "), (".join(map(", ".join, zip(*literals, strict=True)))
         # There is no other way to name the columns of such a list.
         named = f"safeops_values ({', '.join(target.names)}) AS (VALUES ({listed}))"

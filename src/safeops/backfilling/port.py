@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, ClassVar, TypeAlias
 
 import sqlalchemy as sa
@@ -21,8 +22,8 @@ Bound: TypeAlias = tuple[str, ...]
 AIM = 0.8
 """The share of the target to aim at: rows differ, and most batches should stay below the target."""
 
-NewValues: TypeAlias = Sequence[tuple[Bound, Sequence[Any]]]
-"""New values, one entry for each row: its key, and the new value of each column."""
+NewValues: TypeAlias = Sequence[Sequence[Any]]
+"""New values by column, with one entry for each row: the columns of the key, as texts, then those that are written."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,9 @@ class Batches(Port):
         """Return SQL for about how many bytes a value of a column takes in memory; None if it is always small."""
         return None
 
-    def write(self, target: Target, rows: NewValues) -> int:
+    def write(self, target: Target, values: NewValues) -> int:
         """Write the values of rows that this transaction has locked, in one statement; return how many rows it matched."""
-        return self.run(self.update_of(target, *self.as_records(target, rows)))
+        return self.run(self.update_of(target, *self.as_records(target, values)))
 
     def update_of(self, target: Target, source: str, keys: Sequence[str], values: Sequence[str]) -> str:
         table = self.quoted_table(target.table)
@@ -201,15 +202,15 @@ class Batches(Port):
             assigned.append(f"{name} = {kept if target.keeps_values else value}")
         return self.update_from(target, source, ", ".join(assigned), matched)
 
-    def json_records(self, target: Target, rows: NewValues, encode: Callable[[Any, Column], Any]) -> str:
+    def json_records(self, target: Target, values: NewValues, encode: Callable[[Any, Column], Any]) -> str:
         """Return the rows as a JSON array of objects, with ``target.names`` as their names."""
-        records = [
-            dict(zip(target.names, [*key, *map(encode, values, target.columns)], strict=True)) for key, values in rows
-        ]
-        return json.dumps(records)
+        width = len(target.key)
+        written = (map(encode, new, repeat(column)) for new, column in zip(values[width:], target.columns, strict=True))
+        rows = zip(*values[:width], *written, strict=True)
+        return json.dumps([dict(zip(target.names, row, strict=True)) for row in rows])
 
     @abstractmethod
-    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+    def as_records(self, target: Target, values: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         """Return what follows FROM for the values, then the key columns and the new values in it, as SQL."""
 
     def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:

@@ -7,8 +7,9 @@ import enum
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,25 +91,24 @@ class Batches(port.Batches):
         size = f"CASE WHEN pg_column_compression({name}) IS NULL THEN pg_column_size({name})"
         return f"{size} ELSE octet_length(CAST({name} AS text)) END * {PARSED}"
 
-    def write(self, target: Target, rows: NewValues) -> int:
+    def write(self, target: Target, values: NewValues) -> int:
         # As parameters: psycopg keeps the text of the last hundred statements.
-        source, texts = self._records(target, rows)
+        source, texts = self._records(target, values)
         parameters = {f"safeops_{place}": text for place, text in enumerate(texts)}
         update = self.update_of(target, *self.as_records(target, ())).replace(":", r"\:").replace(RECORDS, source)
         return self.database.connection.execute(sa.text(update), parameters).rowcount
 
-    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+    def as_records(self, target: Target, values: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         return RECORDS, target.names[: len(target.key)], target.names[len(target.key) :]
 
-    def _records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str]]:
+    def _records(self, target: Target, values: NewValues) -> tuple[str, Sequence[str]]:
         """Return what follows FROM, and its parameters."""
-        columns = [*target.key, *target.columns]
-        types = dict(map(tuple, self.read(ARRAY_TYPES, table=self.quoted_table(target.table))))
+        columns = (*target.key, *target.columns)
+        types = self._array_types(target.table, columns)
         if not all(column.name in types for column in columns):
             listed = ", ".join(f"{name} {column.type}" for name, column in zip(target.names, columns, strict=True))
             source = f"json_to_recordset(CAST(:safeops_0 AS json)) AS safeops_values ({listed})"
-            return source, [self.json_records(target, rows, _encoded)]
-        values = [*zip(*(key for key, _ in rows), strict=True), *zip(*(new for _, new in rows), strict=True)]
+            return source, [self.json_records(target, values, _encoded)]
         # A planner that knew the number of rows could read all of the table for them.
         arrays = (
             f"(SELECT CAST(CAST(:safeops_{place} AS text) AS {types[column.name]}))"
@@ -116,6 +116,17 @@ class Batches(port.Batches):
         )
         source = f"unnest({', '.join(arrays)}) AS safeops_values ({', '.join(target.names)})"
         return source, list(map(_array_text, columns, values))
+
+    def _array_types(self, table: Name, columns: tuple[Column, ...]) -> Mapping[str, str]:
+        """Return the types of the arrays by column. Each batch needs them; a migration can change a type between two."""
+        if (table, columns) not in self._found_types:
+            found = self.read(ARRAY_TYPES, table=self.quoted_table(table))
+            self._found_types[table, columns] = dict(map(tuple, found))
+        return self._found_types[table, columns]
+
+    @cached_property
+    def _found_types(self) -> dict[tuple[Name, tuple[Column, ...]], Mapping[str, str]]:
+        return {}
 
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or sqlstate(error) == SERIALIZATION_FAILURE
@@ -129,7 +140,7 @@ def _array_text(column: Column, values: Sequence[Any]) -> str:
     """Return the values of a column as an array that the server reads."""
     if column.type in ("json", "jsonb"):
         values = [None if value is None else json.dumps(_encoded(value)) for value in values]
-    if values and all(type(value) is str for value in values):
+    if set(map(type, values)) == {str}:
         joined = '","'.join(values)
         # Most values need no escapes, and joining them is several times as fast.
         if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
@@ -51,19 +52,15 @@ class Batches(port.Batches):
         # A column holds values of any type. Python keeps a character in 1 to 4 bytes.
         return f"length({self.quoted(column.name)})"
 
-    def write(self, target: Target, rows: NewValues) -> int:
+    def write(self, target: Target, values: NewValues) -> int:
         # One statement for all: sqlite3 keeps the last 128, with their literals.
-        update = self.update_of(target, *self.as_records(target, rows))
-        given = [
-            (
-                *map(_key_value, key),
-                *(self._bound(value, type_) for value, type_ in zip(new, target.types, strict=True)),
-            )
-            for key, new in rows
-        ]
-        return self.database.connection.exec_driver_sql(update, given).rowcount
+        update, width = self.update_of(target, *self.as_records(target, values)), len(target.key)
+        keys = (map(_key_value, column) for column in values[:width])
+        written = zip(values[width:], target.types, strict=True)
+        new = (map(self._bound, column, repeat(type_)) for column, type_ in written)
+        return self.database.connection.exec_driver_sql(update, list(zip(*keys, *new, strict=True))).rowcount
 
-    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+    def as_records(self, target: Target, values: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         names, width = [f"safeops_values.{name}" for name in target.names], len(target.key)
         source = ", ".join(f"? AS {name}" for name in target.names)
         return f"(SELECT {source}) AS safeops_values", names[:width], names[width:]

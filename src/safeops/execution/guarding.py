@@ -1,4 +1,4 @@
-"""What is asked of the guard when it may have nothing to judge. It imports neither the judge nor the parsers of SQL."""
+"""The part of the guard that runs need before there is anything to judge: it imports neither the judge nor the parsers."""
 
 from __future__ import annotations
 
