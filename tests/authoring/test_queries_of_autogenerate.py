@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
 from tests.authoring.authored import Authored
 from tests.projects import statements_of
 from tests.servers import Database
@@ -86,6 +88,29 @@ def test_tables_read_at_once_are_those_read_one_by_one(database: Database) -> No
     with database.engine().connect() as connection:
         live = database_on(connection)
         assert Reflection.of(live).tables(names) == {name: live.table(name) for name in names}
+
+
+@pytest.mark.only("mysql")
+def test_defaults_of_another_spelling_are_no_difference_from_the_start(database: Database) -> None:
+    """Each would become an operation that is left out again."""
+    metadata = sa.MetaData()
+    sa.Table(
+        "t",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("price", sa.Numeric(8, 2), server_default="0"),
+        sa.Column("is_active", sa.Boolean, server_default=sa.true()),
+        sa.Column("made", sa.DateTime, server_default=sa.func.now()),
+        sa.Column("code", sa.String(9), server_default="1"),
+    )
+    with database.observer().connect() as connection:
+        metadata.create_all(connection)
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert produce_migrations(context, metadata).upgrade_ops.is_empty()
+        metadata.tables["t"].c.price.server_default = sa.DefaultClause("0.5")
+        metadata.tables["t"].c.code.server_default = sa.DefaultClause("1.0")
+        [table] = produce_migrations(context, metadata).upgrade_ops.ops
+    assert [change.column_name for change in table.ops] == ["price", "code"]
 
 
 def test_the_changes_of_one_table_are_found_without_reading_those_of_all(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from safeops.autogenerate.alembic_operations import name_of, tables_in, without_
 from safeops.autogenerate.operations import AddEnumValue, CreateEnum, Note
 from safeops.databases import database_for
 from safeops.databases.base import Database
+from safeops.databases.reflection import Reflection
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
 
@@ -198,14 +199,34 @@ def _without_duplicates(
 def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
     """Have defaults that the server cannot compare differ: JSON, a single apostrophe, a value that it lacks as yet.
 
-    Those that differ by their spelling alone are left out later.
+    Those that differ by their spelling alone are left out later, if a query is needed to see that.
     """
     connection: Any = context.connection
     impl: Any = context.migration_context.impl
-    # Other databases compare the texts, without a query.
-    if connection is None or not type(impl).transactional_ddl:
+    database = _database(context)
+    if connection is None or database is None:
         return
-    compare = impl.compare_server_default
+    if type(impl).transactional_ddl:
+        impl.compare_server_default = _asking(connection, impl.compare_server_default)
+    else:
+        # Alembic compares the texts, without a query.
+        impl.compare_server_default = _reading(database, impl.compare_server_default)
+
+
+def _reading(database: Database, compare: Callable[..., Any]) -> Callable[..., bool]:
+    """Compare the defaults of numbers and times as helpers do: else they become operations that are left out again."""
+    is_same = Reflection.of(database).is_same_default
+
+    def differ(existing: Any, model: Any, wanted_text: str | None, existing_text: str | None) -> bool:
+        found = bool(compare(existing, model, wanted_text, existing_text))
+        both = wanted_text and existing_text and isinstance(existing.type, (sa.Integer, sa.Numeric, sa.DateTime))
+        return found and not (both and is_same(str(existing_text), str(wanted_text)))
+
+    return differ
+
+
+def _asking(connection: Any, compare: Callable[..., Any]) -> Callable[..., bool]:
+    """Compare defaults on the server, those with the same text once."""
     answers: dict[Any, bool] = {}
 
     def ask(*columns_and_defaults: Any) -> bool:
@@ -224,7 +245,7 @@ def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOp
             answers[question] = ask(existing, model, wanted_text, existing_text)
         return answers[question]
 
-    impl.compare_server_default = differ
+    return differ
 
 
 def _default_of(column: sa.Column[Any]) -> tuple[Any, ...]:

@@ -20,6 +20,10 @@ class Reflection(Port):
         """Return each of the tables as ``Database.table`` does."""
         return {name: self.database.table(name) for name in names}
 
+    def is_same_default(self, existing: str, wanted: str) -> bool:
+        """Return whether two defaults of numbers or times differ by their spelling alone, as far as that needs no query."""
+        return False
+
     def wanted_constraint(self, existing: Constraint, constraint: sa.Constraint) -> Constraint:
         """Return a constraint as the server would spell it, without a query if the existing one of its name shows how."""
         found: Constraint = self.database.wanted_constraint(constraint)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import reflection
 from safeops.databases.definitions import Table
+from safeops.databases.mysql import spelling
 from safeops.databases.mysql.catalogue import table_of
 from safeops.databases.mysql.errors import UNKNOWN_TABLE, number_of
 from safeops.naming import Name
@@ -27,6 +28,10 @@ class Reflection(reflection.Reflection):
             shown = {name: self._shown(name) for name in names}
         schema = self.database.current_schema
         return {name: self._table(name, sql, name.schema or schema) for name, sql in shown.items()}
+
+    def is_same_default(self, existing: str, wanted: str) -> bool:
+        one, other = spelling.default(existing), spelling.default(wanted)
+        return one == other or spelling.same_value(one, other)
 
     def _shown(self, name: Name) -> str | None:
         try:
