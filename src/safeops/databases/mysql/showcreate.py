@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 _QUOTED = r"""'(?:[^'\\]|''|\\.)*'(?!') | `(?:[^`]|``)*`(?!`) | "(?:[^"\\]|""|\\.)*"(?!")"""
 _DEEPEST = 6
-"""How deep the parentheses are that one expression reads; it can read each text in one way only, and cannot get slow."""
+"""How deep the parentheses are that one expression reads. It reads each text without ambiguity, so it cannot get slow."""
 
 
 def _group(depth: int) -> str:
