@@ -18,6 +18,7 @@ from safeops._sqlalchemy import is_autocommit
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.session import SESSION, Session, announced_session
 from safeops.databases.postgresql.types import sqlstate
+from safeops.plan_mode import current_dry_run
 
 KEY = "safeops.prepared"
 OFTEN = 3
@@ -48,8 +49,9 @@ def look(database: Session, sql: str, **parameters: str) -> Sequence[Sequence[An
     connection = database.raw_connection
     kept = prepared_on(connection)
     kept.runs[sql] += 1
-    # In a transaction, a statement that the session has lost would end it.
-    if kept.runs[sql] <= OFTEN or not is_autocommit(connection) or not _is_direct(database, kept):
+    # In a transaction, a statement that the session has lost would end it. A dry run lets plain queries through only.
+    rarely = kept.runs[sql] <= OFTEN or current_dry_run() is not None
+    if rarely or not is_autocommit(connection) or not _is_direct(database, kept):
         return database.look(sql, **parameters)
     if sql not in kept.names:
         kept.made += 1
