@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from tests.projects import migrate
 from tests.servers import Database
 
-from safeops import ColumnRename, TypeChange, add_column_if_missing
+from safeops import ColumnRename, TableRename, TypeChange, add_column_if_missing
 from safeops.naming import Name
 from safeops.rehearse.traffic import Traffic, TrafficPlan, following_recipes, plan_of
 from safeops.rehearse.traffic.latencies import Latencies, Sample
@@ -101,6 +101,42 @@ def test_a_column_that_a_rename_adds_is_compared(users):
         comparison = traffic.compare(users.observer(), replacements)
     assert not result.errors
     assert comparison.lost == 0
+
+
+def test_a_column_is_compared_under_the_name_that_replaced_it(users):
+    rename = ColumnRename("users", "name", "full_name")
+    with traffic_on(users) as traffic, following_recipes() as replacements:
+        busy(traffic, 60)
+        migrate(users, lambda: [rename.expand(), rename.contract()])
+        traffic.pause()
+        comparison = traffic.compare(users.observer(), replacements)
+        users.execute("UPDATE users SET full_name = NULL")
+        lossy = traffic.compare(users.observer(), replacements)
+        traffic.resume()
+        busy(traffic, 20)
+        result = traffic.stop()
+    assert (comparison.lost, comparison.notes) == (0, ())
+    assert {loss.column for loss in lossy.losses} == {"full_name"}
+    # The running release still uses the old name.
+    assert result.errors and all("name" in error.message for error in result.errors)
+
+
+@pytest.mark.only("postgresql", "mysql")
+def test_a_table_is_compared_under_its_new_name(users):
+    rename = TableRename("users", "people")
+    with traffic_on(users) as traffic, following_recipes() as replacements:
+        busy(traffic, 30)
+        migrate(users, rename.expand)
+        busy(traffic, 30)
+        assert not traffic.latest["waiting"]
+        result = traffic.stop()
+        migrate(users, rename.contract)
+        comparison = traffic.compare(users.observer(), replacements)
+        users.execute("DELETE FROM people")
+        emptied = traffic.compare(users.observer(), replacements)
+    assert not result.errors
+    assert (comparison.lost, comparison.notes) == (0, ())
+    assert {(loss.table.rpartition(".")[2], loss.what) for loss in emptied.losses} == {("people", "missing")}
 
 
 def test_a_write_that_disabled_triggers_lose_is_found(users):

@@ -58,6 +58,10 @@ class Client(Port):
         """Return the pieces of a value that has the type of a column."""
         return [parameter]
 
+    def cast(self, value: str, type_: str) -> str:
+        """Render the conversion of a value to the type of a column."""
+        return f"CAST({value} AS {type_})"
+
     def key_of(self, cursor: Any) -> Any:
         """Return the key that the server made for the row of an INSERT."""
         return cursor.fetchone()[0] if self.returns_key else cursor.lastrowid or None
@@ -96,15 +100,19 @@ class Session:
         self.prepared: dict[Statement, str] = {}
         self._connection: sa.Connection | None = None
 
-    @property
-    def driver_connection(self) -> Any:
+    def connect(self) -> sa.Connection:
+        """Return the connection, opened if there is none."""
         if self._connection is None:
             self._connection = self._engine.connect()
             self.prepared = {}
             self.client.opened(self)
             for statement in self.client.session:
                 self.driver_connection.cursor().execute(statement.replace("{name}", self.name))
-        return self._connection.connection.driver_connection
+        return self._connection
+
+    @property
+    def driver_connection(self) -> Any:
+        return self.connect().connection.driver_connection
 
     def run(self, statement: Statement, values: Row = (), *, prepared: bool = False) -> Any:
         """Run a statement; return the cursor of the driver, whose rows are not fetched yet."""

@@ -209,7 +209,7 @@ class _Comparer:
             return True
         new = str(replacement.type.compile(dialect=self.engine.dialect))
         column = self.client.quoted(place.column)
-        converted = replacement.using or f"CAST({column} AS {new})"
+        converted = replacement.using or self.client.cast(column, new)
         query = Statement.joined(
             *(
                 "SELECT 1 FROM (SELECT ",

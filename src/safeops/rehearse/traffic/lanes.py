@@ -22,6 +22,8 @@ from safeops.rehearse.traffic.work import Work
 
 OWN = 500
 """New rows of a client that it changes and deletes again; older ones stay."""
+BETWEEN = 0.1
+"""Seconds after which a client that has nothing to send checks whether the traffic is paused."""
 LOST = 0.5
 """Seconds before a connection that was lost is tried again."""
 COMMIT = Statement(("COMMIT",))
@@ -62,17 +64,24 @@ class Lane(threading.Thread, ABC):
     def run(self) -> None:
         # Clients that begin together would send together all the time.
         due = time.monotonic() + self.chance.random() * self.interval
-        while not self.books.stopping.wait(max(due - time.monotonic(), 0)):
-            if self.books.paused.is_set():
-                self.is_idle.set()
-                self.books.stopping.wait(0.01)
-                continue
+        while not self.books.stopping.is_set():
+            rest = due - time.monotonic()
             self.is_idle.clear()
-            self.turn()
+            if self.books.paused.is_set() or rest > 0:
+                self.is_idle.set()
+                self.books.stopping.wait(min(rest, BETWEEN) if rest > 0 else 0.01)
+                continue
+            self._turn()
             # Statements that a wait has prevented are not sent later all at once.
             due = max(due + self.interval, time.monotonic())
         self.is_idle.set()
         self.session.close()
+
+    def _turn(self) -> None:
+        try:
+            self.turn()
+        except Exception as error:
+            self.failed(UNKNOWN, "", error)
 
     @abstractmethod
     def turn(self) -> None:
@@ -94,6 +103,8 @@ class Lane(threading.Thread, ABC):
         self, table: str, statement: Statement, values: Sequence[Any], *, writes: bool, prepared: bool = False
     ) -> Any:
         """Run a statement to its last row, and record how long that took; return its cursor and its rows."""
+        # The time to open a connection again does not count.
+        self.session.connect()
         began = time.monotonic()
         self.running = (table, writes, began, statement.text)
         try:

@@ -55,6 +55,7 @@ class Ledger:
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")
         self._file.execute(TABLE)
+        self._file.execute("BEGIN")
         self._lock = threading.Lock()
 
     def wrote(self, place: int, key: Key, values: Mapping[str, Any], present: Mapping[str, Any]) -> None:
@@ -85,7 +86,14 @@ class Ledger:
         with self._lock:
             self._file.execute("DELETE FROM writes WHERE place = ? AND key = ?", (place, _encoded(key)))
 
+    def flush(self) -> None:
+        """Let other processes read what was recorded."""
+        with self._lock:
+            self._file.execute("COMMIT")
+            self._file.execute("BEGIN")
+
     def close(self) -> None:
+        self.flush()
         with self._lock:
             self._file.close()
 

@@ -38,7 +38,7 @@ class Traffic:
         plan: What the traffic does.
         writers: The clients that write each table, next to one that reads it.
         rate: The statements a second of all of them together.
-        seed: Decides which rows and values they take.
+        seed: Decides which rows and values they take; None takes others each time, since new values must be unique.
 
     Example:
         with Traffic(url, plan_of(engine, [Name("users")])) as traffic:
@@ -50,7 +50,7 @@ class Traffic:
     """
 
     def __init__(
-        self, url: URL | str, plan: TrafficPlan, writers: int = 2, rate: float = 150.0, *, seed: int = 0
+        self, url: URL | str, plan: TrafficPlan, writers: int = 2, rate: float = 150.0, *, seed: int | None = None
     ) -> None:
         self.url = url if isinstance(url, str) else url.render_as_string(hide_password=False)
         self.plan, self.writers, self.rate, self.seed = plan, writers, rate, seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 WRITES = re.compile(r"\b(insert|update|delete|merge|replace|truncate)\b", re.I)
@@ -55,12 +56,12 @@ class Statement:
         filled = [text for place, part in enumerate(self.parts[1:]) for text in (render(place), part)]
         return "".join([self.parts[0], *filled])
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The statement with its variables as ``:name``."""
         return self.rendered(lambda place: f":{self.names[place]}")
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether it changes rows, as far as its words show."""
         return WRITES.search(_QUOTED.sub(" ", "".join(self.parts))) is not None

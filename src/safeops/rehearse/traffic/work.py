@@ -7,7 +7,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from safeops.rehearse.traffic.client import Client, Row, Session
@@ -63,13 +63,13 @@ class Work:
 
     # Statements -------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def select(self) -> Statement:
         columns = ", ".join(self.client.quoted(column.name) for column in self.traffic.columns)
         where = self._where() if self.traffic.key and self.rows else [" LIMIT 1"]
         return Statement.joined(f"SELECT {columns} FROM {self._table}", *where)
 
-    @property
+    @cached_property
     def delete(self) -> Statement:
         return Statement.joined(f"DELETE FROM {self._table}", *self._where())
 

@@ -118,7 +118,9 @@ class Running:
             case "pause":
                 self.books.paused.set()
                 for lane in self.lanes:
+                    lane.is_idle.clear()
                     lane.is_idle.wait(command["seconds"])
+                self.books.ledger.flush()
             case "resume":
                 self.books.paused.clear()
 
