@@ -165,8 +165,8 @@ def disable_triggers(database: Database) -> None:
 
 def test_a_column_of_another_type_is_compared_in_it(users):
     with traffic_on(users) as traffic, following_recipes() as replacements:
-        change = TypeChange("users", "age", sa.Numeric(9, 2))
-        migrate(users, lambda: [change.expand(), change.switch()])
+        for change in (TypeChange("users", "age", sa.Numeric(9, 2)), TypeChange("users", "born", sa.DateTime())):
+            migrate(users, lambda change=change: [change.expand(), change.switch()])
         busy(traffic, 60)
         traffic.stop()
         comparison = traffic.compare(users.observer(), replacements)

@@ -16,8 +16,10 @@ class Client(client.Client):
     equals = "<=>"
 
     def cast(self, value: str, type_: str) -> str:
-        # CAST knows few of the types that columns have; a comparison converts its two sides.
-        return value
+        # CAST knows few of the types that columns have.
+        kind = next((kind for kind in ("DATETIME", "TIMESTAMP", "DATE", "TIME") if type_.upper().startswith(kind)), "")
+        precision = "" if kind == "DATE" else "(6)"
+        return f"CAST({value} AS {kind.replace('TIMESTAMP', 'DATETIME')}{precision})" if kind else value
 
     def cancel(self, session: Session) -> None:
         with suppress(Exception), closing(session.another()) as other:

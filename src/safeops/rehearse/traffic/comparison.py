@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,8 @@ class _Comparer:
         if DIGEST in expected:
             self.notes.append(f"Long values of {place.column} are not compared in its new type.")
             return True
+        if _same_number(expected, found):
+            return True
         new = str(replacement.type.compile(dialect=self.engine.dialect))
         column = self.client.quoted(place.column)
         converted = replacement.using or self.client.cast(column, new)
@@ -224,3 +227,10 @@ class _Comparer:
         self.lost += 1
         if len(self.losses) < SHOWN:
             self.losses.append(loss)
+
+
+def _same_number(one: str, other: str) -> bool:
+    try:
+        return Decimal(one) == Decimal(other)
+    except InvalidOperation:
+        return False
