@@ -31,6 +31,7 @@ NOT_RUN = {
     "how-to/check-in-ci": 2,
     "how-to/review-in-ci": 3,
     "how-to/trace": 2,
+    "how-to/rehearse": 2,
 }
 
 

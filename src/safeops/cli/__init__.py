@@ -17,6 +17,7 @@ from safeops.cli.console import fitting, show
 from safeops.cli.parser import COMMAND, WRONG_USAGE, Parser, UsageError, wants_json
 from safeops.cli.plan import PLAN
 from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, STATUS
+from safeops.cli.rehearse import REHEARSE
 from safeops.cli.review import REVIEW
 from safeops.cli.trace import TRACE
 from safeops.cli.upgrades import BACKUP, RESTORE, ROLLBACK, STAMP, UPGRADE
@@ -24,7 +25,7 @@ from safeops.runner.revision_run import DONE
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {
     "First steps": (INIT, GUIDE),
-    "Before a deploy": (CHECK, REVIEW, TRACE, HEADS),
+    "Before a deploy": (CHECK, REVIEW, TRACE, REHEARSE, HEADS),
     "Deploy": (STATUS, PLAN, BACKUP, UPGRADE),
     "Recover": (ROLLBACK, RESTORE, STAMP),
 }

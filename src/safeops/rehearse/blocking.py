@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from safeops.databases import Database
 from safeops.judging.server import JudgedServer
 from safeops.planned import ALL, WRITES
+from safeops.rehearse.following import Statement
 
 FREE, BRIEF, WRITES_WAIT, ALL_WAIT = "free", "brief", "writes wait", "all wait"
 """What the application notices of a statement."""
@@ -42,7 +42,7 @@ class Blocked:
         return self.ended - self.began
 
 
-def blocked_tables(statements: Sequence[Any], database: Database) -> list[Blocked]:
+def blocked_tables(statements: Sequence[Statement], database: Database) -> list[Blocked]:
     """Return which tables the statements blocked, and from when to when.
 
     Args:
@@ -52,7 +52,7 @@ def blocked_tables(statements: Sequence[Any], database: Database) -> list[Blocke
     return list(_blocked(statements, JudgedServer.of(database)))
 
 
-def _blocked(statements: Sequence[Any], judged: JudgedServer) -> Iterator[Blocked]:
+def _blocked(statements: Sequence[Statement], judged: JudgedServer) -> Iterator[Blocked]:
     for place, one in enumerate(statements):
         for table, lock in one.locks.items():
             effect = EFFECTS.get(judged.blocks(lock))

@@ -14,6 +14,7 @@ from safeops.databases import Database, database_on
 from safeops.databases.definitions import Table
 from safeops.databases.ports import Port
 from safeops.naming import Name
+from safeops.rehearse.following import OBSERVER
 from safeops.review.tracing import is_own
 from safeops.runner.environment import Inspection
 
@@ -170,7 +171,7 @@ def key_text(values: Iterable[object]) -> Key:
 def keeping_rows(engine: Engine) -> Iterator[RowKeeper]:
     """Save the rows of the database that an engine connects to, for the block."""
     with engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         keeper = RowKeeper(connection)
         keeper.save(tables_of(database_on(connection)))
         yield keeper

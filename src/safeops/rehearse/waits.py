@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import database_on
 from safeops.databases.ports import Port
 from safeops.databases.statements import names_in
+from safeops.rehearse.following import NOT_SEEN, OBSERVER, SAMPLED, Statement
 from safeops.runner.environment import shorten
 
 EVERY = 0.01
@@ -47,6 +48,14 @@ class Waiting:
     sql: str
     is_traffic: bool
     behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lock that a session of the migration holds at this moment."""
+
+    table: str
+    lock: str
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,8 @@ class LockWaits(Port):
     """What this server or this account cannot see, as a sentence."""
 
     @abstractmethod
-    def now(self) -> Iterable[Waiting]:
-        """Return the sessions that wait now."""
+    def now(self) -> Iterable[Waiting | Held]:
+        """Return the sessions that wait now, and the locks that the migration holds, if the server shows them."""
 
 
 class Watch:
@@ -110,6 +119,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.unseen = ""
+        self.held: dict[Held, list[float]] = {}
+        """When the locks of the migration were seen."""
         self._seen: dict[tuple[Any, ...], Wait] = {}
         self._over = threading.Event()
 
@@ -124,8 +135,11 @@ class Watch:
         self.unseen = port.unseen
         while port.sees_waits and not self._over.wait(EVERY):
             sampled = time.monotonic()
-            for waiting in port.now():
-                self._note(waiting, sampled)
+            for found in port.now():
+                if isinstance(found, Held):
+                    self.held.setdefault(found, []).append(sampled)
+                else:
+                    self._note(found, sampled)
 
     def stop(self) -> None:
         self._over.set()
@@ -157,7 +171,7 @@ def watching_waits(engine: Engine) -> Iterator[Watch]:
     def run() -> None:
         try:
             with own.connect() as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
                 watch.run(connection)
         except Exception as error:
             watch.unseen = f"The waits could not be read: {shorten(str(error).splitlines()[0], LONGEST)}."
@@ -176,12 +190,12 @@ def shortened(sql: str) -> str:
     return shorten(" ".join(sql.split()), LONGEST)
 
 
-def blamed(waits: Iterable[Wait], statements: Sequence[Any]) -> list[Wait]:
+def blamed(waits: Iterable[Wait], statements: Sequence[Statement]) -> list[Wait]:
     """Return the waits with the statement of the migration that each waited for, or that waited itself."""
     return [_blamed(wait, statements) for wait in waits]
 
 
-def _blamed(wait: Wait, statements: Sequence[Any]) -> Wait:
+def _blamed(wait: Wait, statements: Sequence[Statement]) -> Wait:
     moment = wait.began + min(EVERY, wait.seconds)
     running = [place for place, one in enumerate(statements) if one.began <= moment <= one.began + one.seconds + EVERY]
     # The statement that took the lock: its transaction may hold it for longer than the statement takes.
@@ -199,3 +213,20 @@ def _blamed(wait: Wait, statements: Sequence[Any]) -> Wait:
 
 def _is_about(wait: Wait, table: str) -> bool:
     return wait.table == table or (not wait.table and table.rpartition(".")[2] in names_in(wait.sql))
+
+
+def with_sampled(statements: Iterable[Statement], watch: Watch, strength: Callable[[str], int]) -> None:
+    """Give statements in autocommit, whose session no longer knows them, the locks that were seen while they ran.
+
+    Args:
+        statements: What the migration sent.
+        watch: What was seen.
+        strength: Returns how strong a lock is.
+    """
+    for one in statements:
+        if one.seen == NOT_SEEN and watch.held:
+            locks = dict(one.locks)
+            for held, moments in watch.held.items():
+                if any(one.began <= moment <= one.began + one.seconds for moment in moments):
+                    locks[held.table] = max(locks.get(held.table, held.lock), held.lock, key=strength)
+            one.effects, one.seen = replace(one.effects, locks=locks), SAMPLED

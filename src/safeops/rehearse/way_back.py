@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from safeops.databases import database_on
 from safeops.errors import Irreversible, NotReady, RevisionFailed, SafeOpsError
 from safeops.naming import Name
+from safeops.rehearse.following import OBSERVER, Followed
 from safeops.rehearse.running import run_down, run_up
 from safeops.rehearse.saved_rows import Key, RowKeeper
 from safeops.rehearse.schemas import Schema, schema_differences, schema_now
@@ -45,7 +46,8 @@ class Back:
     @property
     def ok(self) -> bool:
         """Whether it led back, or was never promised to."""
-        return self.irreversible or (bool(self.same_schema) and bool(self.same_rows) and self.again_same is not False)
+        kept = not self.why and False not in (self.same_schema, self.same_rows, self.again_same)
+        return self.irreversible or kept
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,26 +75,28 @@ class WayBack:
         self._config, self._engine, self._keeper, self._before = config, engine, keeper, before
         self._schema = self._upgraded = self._schema_now()
 
-    def down(self) -> Back:
+    def down(self, followed: Followed | None = None) -> Back:
         """Run the downgrades."""
         self._upgraded = self._schema_now()
         began = time.monotonic()
         try:
-            run_down(self._config, self._before)
+            run_down(self._config, self._before, followed)
         except (RevisionFailed, NotReady) as error:
             return _without(error)
         return Back(seconds=time.monotonic() - began)
 
-    def compared(self, back: Back, touched: Touched) -> Back:
+    def compared(self, back: Back, touched: Touched | None) -> Back:
         """Compare schema and rows with those from before the upgrade.
 
         Args:
             back: The downgrade.
-            touched: The keys of rows that others have written in the meantime, which are compared in another way.
+            touched: The keys of rows that others have written in the meantime, which are compared in another way; None if
+                it is not known which: rows are then not compared.
         """
         schema = schema_differences(self._schema, self._schema_now())
-        rows = [str(changed) for changed in self._keeper.changed(touched)]
-        return replace(back, same_schema=not schema, same_rows=not rows, differences=(*schema, *rows))
+        rows = [str(changed) for changed in self._keeper.changed(touched)] if touched is not None else []
+        same_rows = None if touched is None else not rows
+        return replace(back, same_schema=not schema, same_rows=same_rows, differences=(*schema, *rows))
 
     def again(self, back: Back, revision: str) -> Back:
         """Upgrade to the revision again, and compare the schema with that after the first upgrade."""
@@ -108,7 +112,7 @@ class WayBack:
 
     def _schema_now(self) -> Schema:
         with self._engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
             return schema_now(database_on(connection))
 
 

@@ -16,7 +16,7 @@ class LockWaits(waits.LockWaits):
 
     unseen: ClassVar[str] = "Waits for single rows are not shown, only those for tables; the traffic measures both."
 
-    def now(self) -> Iterable[waits.Waiting]:
+    def now(self) -> Iterable[waits.Waiting | waits.Held]:
         for session, sql, state in self.read(WAITING):
             # The traffic changes no table: such a lock is one of the migration.
             behind = ("the migration",) if waits.TRAFFIC in sql else ()

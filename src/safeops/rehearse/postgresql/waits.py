@@ -1,33 +1,35 @@
-"""PostgreSQL: sessions that wait for locks, by ``pg_locks``."""
+"""PostgreSQL: sessions that wait for locks, and the strong ones of the migration, by ``pg_locks``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from safeops.rehearse import waits
-from safeops.review.postgresql.tracer import MODES
+from safeops.review.postgresql.tracer import MODES, STRENGTH
 
-WAITING = f"""SELECT l.pid, l.waitstart::text, extract(epoch FROM clock_timestamp() - l.waitstart)::float8,
+WEAK = ", ".join(f"'{mode}'" for mode, lock in MODES.items() if STRENGTH[lock] <= STRENGTH["ROW EXCLUSIVE"])
+SEEN = f"""SELECT l.granted, l.pid, l.waitstart::text, extract(epoch FROM clock_timestamp() - l.waitstart)::float8,
     n.nspname, coalesce(t.relname, c.relname), l.mode, a.query, a.application_name LIKE '{waits.TRAFFIC}%',
-    ARRAY(SELECT b.query FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(l.pid))
-      AND b.application_name NOT LIKE '{waits.TRAFFIC}%' AND b.backend_type = 'client backend')
+    CASE WHEN l.granted THEN '{{}}' ELSE
+      ARRAY(SELECT b.query FROM pg_stat_activity b WHERE b.pid = ANY (pg_blocking_pids(l.pid))
+        AND b.application_name NOT LIKE '{waits.TRAFFIC}%' AND b.backend_type = 'client backend') END
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_class c ON c.oid = l.relation
   LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
   LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE NOT l.granted AND l.waitstart IS NOT NULL AND a.datname = current_database()"""
+  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+    AND CASE WHEN l.granted THEN l.locktype = 'relation' AND l.mode NOT IN ({WEAK}) AND left(n.nspname, 3) <> 'pg_'
+      AND i.indexrelid IS NULL
+      AND a.application_name NOT LIKE '{waits.TRAFFIC}%' AND a.backend_type = 'client backend'
+    ELSE l.waitstart IS NOT NULL END"""
 
 
 class LockWaits(waits.LockWaits):
     """With the moment at which each wait began."""
 
-    def now(self) -> Iterable[waits.Waiting]:
-        for pid, start, age, schema, table, mode, sql, is_traffic, behind in self.read(WAITING):
-            yield waits.Waiting(
-                (pid, start),
-                age,
-                f"{schema}.{table}" if table else "",
-                MODES.get(mode, mode),
-                sql,
-                is_traffic,
-                tuple(behind),
-            )
+    def now(self) -> Iterable[waits.Waiting | waits.Held]:
+        for granted, pid, start, age, schema, table, mode, sql, is_traffic, behind in self.read(SEEN):
+            place = f"{schema}.{table}" if table else ""
+            if granted:
+                yield waits.Held(place, MODES.get(mode, mode))
+            else:
+                yield waits.Waiting((pid, start), age, place, MODES.get(mode, mode), sql, is_traffic, tuple(behind))

@@ -14,5 +14,5 @@ class LockWaits(waits.LockWaits):
     sees_waits: ClassVar[bool] = False
     unseen: ClassVar[str] = "SQLite does not show who waits: the traffic measures how long its statements took."
 
-    def now(self) -> Iterable[waits.Waiting]:
+    def now(self) -> Iterable[waits.Waiting | waits.Held]:
         return ()

@@ -77,6 +77,11 @@ class Traffic:
     def process_id(self) -> int | None:
         return self._process.pid if self._process else None
 
+    @property
+    def ledger(self) -> Path:
+        """The file of the acknowledged writes, which is deleted at the end of the block."""
+        return self._folder / "ledger"
+
     def mark(self, phase: str) -> None:
         """Begin a phase: "before", "during", "after", or another one."""
         self._ask("mark", phase=phase, at=time.monotonic())
@@ -95,7 +100,7 @@ class Traffic:
             engine: Reaches the database.
             replacements: What the revisions have renamed, or given another type.
         """
-        return compare(self._folder / "ledger", self.plan, engine, replacements)
+        return compare(self.ledger, self.plan, engine, replacements)
 
     def stop(self) -> TrafficResult:
         """End the traffic, and return what it met."""

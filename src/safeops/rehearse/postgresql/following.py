@@ -1,0 +1,49 @@
+"""PostgreSQL: a session's own locks, and the files and scans of the tables that it has locked."""
+
+from __future__ import annotations
+
+from safeops.databases.waiting import send
+from safeops.rehearse import following
+from safeops.rehearse.following import Effects
+from safeops.review.postgresql.tracer import MODES, STRENGTH
+from safeops.review.tracing import is_own
+
+LOCKED = """SELECT n.nspname, coalesce(t.relname, c.relname), coalesce(t.oid, c.oid), c.oid, l.mode,
+    pg_relation_filenode(c.oid), coalesce(pg_stat_get_xact_numscans(c.oid), 0),
+    coalesce(pg_stat_get_xact_tuples_returned(c.oid), 0)
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
+  WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND left(n.nspname, 3) <> 'pg_'
+    AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND n.nspname <> 'information_schema'"""
+FILES = "SELECT oid, pg_relation_filenode(oid) FROM pg_class WHERE relkind IN ('r', 'p', 'm', 'i', 'I')"
+
+
+class Observer(following.Observer):
+    """By one query of ``pg_locks`` after a statement, in its own transaction."""
+
+    def begin(self) -> None:
+        self._files = {int(oid): file for oid, file in send(self.database.connection, FILES)}
+        self._old, self._scans = frozenset(self._files), dict[int, int]()
+
+    def after(self, sql: str) -> Effects | None:
+        locks: dict[str, str] = {}
+        rewrote, built = dict[str, bool](), dict[str, bool]()
+        scanned: dict[str, int] = {}
+        for schema, name, table, oid, mode, file, scans, rows in send(self.database.connection, LOCKED):
+            place = f"{schema}.{name}"
+            if is_own(name) or int(table) not in self._old:
+                continue
+            lock = MODES[mode]
+            # No other session sees a new index; every query of a table locks its old ones.
+            if int(oid) in self._old and STRENGTH[lock] >= STRENGTH.get(locks.get(place, ""), -1):
+                locks[place] = lock
+            known = self._files.get(int(oid))
+            if file is not None and file != known:
+                (built if oid != table else rewrote)[place] = True
+                self._files[int(oid)] = file
+            # The counters of a session begin again when it has reported them.
+            before = self._scans.get(int(oid), 0)
+            self._scans[int(oid)] = int(rows)
+            if oid == table and scans and rows != before:
+                scanned[place] = int(rows - before if rows > before else rows)
+        return Effects(locks, tuple(rewrote), tuple(table for table in built if table not in rewrote), scanned)

@@ -1,0 +1,150 @@
+"""A rehearsal on one copy: under traffic, statement by statement, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from safeops.databases import database_on
+from safeops.naming import Name
+from safeops.rehearse.findings import findings_of
+from safeops.rehearse.following import OBSERVER
+from safeops.rehearse.measuring import Run, held_in_production, measured_run, seconds_in_production
+from safeops.rehearse.projection import Projected
+from safeops.rehearse.result import Rehearsal
+from safeops.rehearse.running import pending_on
+from safeops.rehearse.saved_rows import keeping_rows, tables_of
+from safeops.rehearse.stage import Stage, staged
+from safeops.rehearse.verdict import Evidence, Verdict, judged
+from safeops.rehearse.way_back import Back, WayBack
+from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
+from safeops.runner.revisions import Pending
+
+if TYPE_CHECKING:
+    from safeops.rehearse.copying import Copy
+
+BEFORE, AFTER = 3.0, 2.0
+"""Seconds of traffic before the upgrade, to compare with, and after it, when prepared statements meet the new schema."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to rehearse, and the budgets.
+
+    Args:
+        revision: The target.
+        traffic: "auto", "none", or a file with statements.
+        writers: The clients that write each table.
+        max_wait: The longest wait that is accepted, in seconds.
+        max_seconds: The longest run that is accepted, in seconds.
+        before: Seconds of traffic before the upgrade.
+        after: Seconds of traffic after it.
+    """
+
+    revision: str = "head"
+    traffic: str = "auto"
+    writers: int = 2
+    max_wait: float = 0.5
+    max_seconds: float = 600.0
+    before: float = BEFORE
+    after: float = AFTER
+
+
+class Rehearsing:
+    """A rehearsal on one copy.
+
+    Args:
+        copy: The copy.
+        asked: What to rehearse, and the budgets.
+        small: The run on a tenth of the rows; None if there was none.
+        production: The rows of each table of production, as far as they are known.
+        remarks: How it is measured, and what is not, in sentences.
+    """
+
+    def __init__(
+        self,
+        copy: Copy,
+        asked: Asked,
+        small: Run | None = None,
+        production: Mapping[Name, int] | None = None,
+        remarks: Sequence[str] = (),
+    ) -> None:
+        self.copy, self.asked, self.small = copy, asked, small
+        self.production, self.remarks = production or {}, list(remarks)
+        self.began = datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    def run(self) -> Rehearsal:
+        """Rehearse, or raise what went wrong with what is left in the copy."""
+        pending = pending_on(self.copy.config, self.asked.revision)
+        if not pending:
+            return Rehearsal((), Verdict(), kind=self.copy.kind)
+        tables = self._tables()
+        with keeping_rows(self.copy.engine) as keeper:
+            way_back = WayBack(self.copy.config, self.copy.engine, keeper, self.copy.revision or "base")
+            with staged(self.copy.engine, tables, self.asked.traffic, self.asked.writers) as stage:
+                run = self._up(stage)
+                back = self._back(stage, way_back, run)
+                return self._judged(run, back, stage, pending)
+
+    def _tables(self) -> list[Name]:
+        """Return the tables that the revisions work on: the small run has seen them; else all."""
+        with self.copy.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
+            names = [table.name for table in tables_of(database_on(connection))]
+        return [name for name in names if self.small is None or self.small.works_on(name)]
+
+    # There and back ---------------------------------------------------------------------------------------------
+
+    def _up(self, stage: Stage) -> Run:
+        stage.wait("before", self.asked.before)
+        with stage.phase("during"):
+            run = measured_run(self.copy.config, self.copy.engine, self.asked.revision, self.copy.rows)
+        stage.wait("after", self.asked.after)
+        stage.compare("after the upgrade", run.replacements)
+        return run
+
+    def _back(self, stage: Stage, way_back: WayBack, run: Run) -> Back:
+        stage.resume()
+        with stage.phase("back"), quiet_logs(ALEMBIC, SAFEOPS):
+            back = way_back.down()
+        if not back.why:
+            stage.compare("after the downgrade", run.replacements)
+            back = way_back.compared(back, stage.touched())
+        stage.stop()
+        with stage.phase("again"), quiet_logs(ALEMBIC, SAFEOPS):
+            return way_back.again(back, self.asked.revision)
+
+    # The verdict ------------------------------------------------------------------------------------------------
+
+    def _judged(self, run: Run, back: Back, stage: Stage, pending: Sequence[Pending]) -> Rehearsal:
+        found, why_not = findings_of(self.copy.config, [one.revision for one in pending])
+        projected, held = self._in_production(run)
+        traffic, asked = stage.result, self.asked
+        evidence = Evidence(
+            run, traffic, stage.compared, back, held, projected, asked.max_wait, asked.max_seconds, found
+        )
+        return Rehearsal(
+            revisions=run.applied,
+            verdict=judged(evidence),
+            server=run.server,
+            kind=self.copy.kind,
+            rows={str(name): rows for name, rows in self.copy.rows.items()},
+            run=run,
+            traffic=traffic,
+            compared=stage.compared,
+            back=back,
+            projected=projected,
+            max_wait=asked.max_wait,
+            max_seconds=asked.max_seconds,
+            phases=tuple(stage.phases),
+            measured=(*self.remarks, *run.unseen, *stage.notes, *why_not),
+            began=self.began,
+        )
+
+    def _in_production(self, run: Run) -> tuple[Mapping[str, Projected], Mapping[tuple[int, str], Projected]]:
+        if self.small is None or not self.production:
+            return {}, {}
+        few = self.small, run, self.production
+        return seconds_in_production(*few), held_in_production(*few)

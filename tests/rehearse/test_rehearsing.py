@@ -1,0 +1,118 @@
+"""A whole rehearsal on a copy that a test makes: what revisions of known truth do is reported, and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from sqlalchemy.engine import Engine
+from tests.runner.deploys import Deploy
+from tests.servers import Database
+
+from safeops.naming import Name
+from safeops.rehearse.rehearsing import Asked, Rehearsing
+from safeops.rehearse.result import Rehearsal
+from safeops.rehearse.running import run_up
+
+ROWS = 20_000
+USERS = """CREATE TABLE users (id SERIAL PRIMARY KEY, name text NOT NULL, points integer NOT NULL DEFAULT 0)"""
+FILL = f"INSERT INTO users (name) SELECT 'name ' || i FROM generate_series(1, {ROWS}) i"
+OTHER = "CREATE TABLE other (id SERIAL PRIMARY KEY, note text)"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What a rehearsal needs of a copy."""
+
+    config: Config
+    engine: Engine
+    revision: str
+    rows: dict[Name, int]
+    kind: str = "filled"
+    production: dict[Name, Any] = field(default_factory=dict)
+    how_to_drop: str = ""
+
+
+def rehearsed(database: Database, folder: Path, revision: tuple[str, str], **asked: Any) -> Rehearsal:
+    database.execute(USERS, FILL, OTHER, "ANALYZE")
+    project = Deploy(folder, database, {"r1": ("pass", "pass"), "r2": revision})
+    run_up(project.config, "r1")
+    copy = Copy(project.config, database.engine(), "r1", {Name("users", "public"): ROWS})
+    return Rehearsing(copy, Asked(**{"before": 0.5, "after": 0.5, **asked})).run()  # type: ignore[arg-type]
+
+
+ONLINE = ('create_index_if_missing("ix", "users", ["name"])', 'drop_index_if_exists("ix", "users")')
+BLOCKING = (
+    """op.execute("SET LOCAL statement_timeout = '1min'")
+op.create_index("ix", "users", ["name"])
+op.execute("SELECT pg_sleep(1.5)")""",
+    'op.drop_index("ix", "users")',
+)
+
+
+@pytest.mark.only("pg18")
+def test_an_index_that_is_built_online_passes(database: Database, tmp_path: Path) -> None:
+    found = rehearsed(database, tmp_path, ONLINE)
+    assert found.verdict.findings == (), found.summary
+    assert found.exit_status == 0 and found.summary.startswith("Ready: ")
+    report = found.as_json()
+    (build,) = [one for one in report["statements"] if "CREATE INDEX" in one["sql"]]
+    assert build["locks"] == {"public.users": "SHARE UPDATE EXCLUSIVE"} and build["effect"] == "free"
+    assert report["traffic"]["writes"] > 0 and report["traffic"]["lost"] == 0 and report["traffic"]["errors"] == []
+    assert report["back"]["same_schema"] and report["back"]["same_rows"] and report["back"]["again_same"]
+
+
+@pytest.mark.only("pg18")
+def test_a_blocking_build_misses_the_budget(database: Database, tmp_path: Path) -> None:
+    found = rehearsed(database, tmp_path, BLOCKING)
+    assert found.exit_status == 1
+    (missed,) = [one for one in found.verdict.findings if one.kind == "wait"]
+    assert "CREATE INDEX ix" in missed.sql and "public.users" in missed.what
+    assert missed.instead.startswith("create_index_if_missing(")
+    report = found.as_json()
+    (build,) = [one for one in report["statements"] if "CREATE INDEX" in one["sql"]]
+    assert build["locks"] == {"public.users": "SHARE"} and build["effect"] == "writes wait"
+    assert build["built"] == ["public.users"] and build["rewrote"] == []
+    # As long as the writer of the traffic itself measured.
+    during = report["traffic"]["during"]["public.users"]["writes"]["longest"]
+    assert abs(build["longest_wait"] - during) <= 0.2 * during
+
+
+@pytest.mark.only("pg18")
+def test_a_downgrade_that_loses_values_is_found_next_to_traffic(database: Database, tmp_path: Path) -> None:
+    lossy = ('backfill("users", {"name": sa.text("upper(name)")}, where=sa.true())', 'forget_backfill("r2/users/name")')
+    found = rehearsed(database, tmp_path, lossy)
+    (missed,) = [one for one in found.verdict.findings if one.kind == "downgrade"]
+    assert "rows differ" in missed.what and "public.users: at least" in missed.why
+    assert found.exit_status == 1
+
+
+@pytest.mark.only("pg18")
+def test_statements_of_the_running_release_that_fail(database: Database, tmp_path: Path) -> None:
+    dropped = (
+        'op.execute("ALTER TABLE users DROP COLUMN points")',
+        'op.execute("ALTER TABLE users ADD COLUMN points int NOT NULL DEFAULT 0")',
+    )
+    found = rehearsed(database, tmp_path, dropped)
+    errors = [one for one in found.verdict.findings if one.kind == "errors"]
+    assert errors and "points" in errors[0].what
+    assert found.exit_status == 1
+
+
+@pytest.mark.only("pg18")
+def test_without_traffic_only_the_time_and_the_downgrade_are_judged(database: Database, tmp_path: Path) -> None:
+    found = rehearsed(database, tmp_path, BLOCKING, traffic="none", max_seconds=1.0)
+    assert [one.kind for one in found.verdict.findings] == ["time"]
+    assert found.as_json()["traffic"] is None
+
+
+@pytest.mark.only("pg18")
+def test_nothing_is_pending(database: Database, tmp_path: Path) -> None:
+    database.execute(USERS)
+    project = Deploy(tmp_path, database, {"r1": ("pass", "pass")})
+    run_up(project.config, "r1")
+    found = Rehearsing(Copy(project.config, database.engine(), "r1", {}), Asked()).run()  # type: ignore[arg-type]
+    assert found.exit_status == 0 and "Nothing is pending" in found.summary
