@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ from alembic import command
 from alembic.config import Config
 from tests.servers import Database, numbers
 
+from safeops.databases import database_on
+from safeops.databases.definitions import Constraint
 from safeops.errors import InvalidArgument, NotReady
 from safeops.naming import Name
 from safeops.rehearse.copying import open_copy
-from safeops.rehearse.shapes import shapes_of
+from safeops.rehearse.filling import fill
+from safeops.rehearse.later_constraints import LATER
+from safeops.rehearse.shapes import shapes_of, uniform
 from safeops.runner.backups import backup
 
 CITIES = Path(__file__).parents[2] / "examples/cities/alembic.ini"
@@ -84,6 +89,29 @@ def test_fills_the_revision_of_the_project(production: Database, new_database) -
         assert made.revision == "0007"
     assert production.query("SELECT version_num FROM alembic_version") == [("0007",)]
     assert copy.query("SELECT count(*) FROM cities") == [(50,)]
+
+
+@ONE_EACH
+def test_rows_meet_what_the_revisions_require(database: Database, new_database) -> None:
+    command.upgrade(cities(database.url), "0001")
+    copy = new_database()
+    with open_copy(cities(database.url), text(copy), rows=300) as made:
+        # These add a foreign key, a check, a unique key and a NOT NULL.
+        command.upgrade(made.config, "0009")
+    assert copy.query("SELECT count(*) FROM cities") == [(300,)]
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_what_cannot_be_met_is_left_to_the_revision(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    database.execute("CREATE TABLE t (id integer PRIMARY KEY, name varchar(10) NOT NULL)")
+    engine = database.engine()
+    with engine.connect() as connection:
+        table = database_on(connection).table(Name("t"))
+        assert table is not None
+    never = Constraint(f"{LATER}ck", "check", expression="length(name) = 3 AND name < ''")
+    later = replace(table, constraints={**table.constraints, never.name: never})
+    assert fill(engine, uniform(engine, 20), later={Name("t"): later}) == {Name("t"): 20}
+    assert "rows of t may break constraints that the revisions add" in caplog.text
 
 
 @ONE_EACH

@@ -25,6 +25,7 @@ from safeops.naming import Name
 from safeops.planned import size_text
 from safeops.rehearse.embedded import temporary_server
 from safeops.rehearse.filling import Progress, fill
+from safeops.rehearse.later_constraints import later_tables
 from safeops.rehearse.shapes import Statistics, TableShape, shapes_of, tables_of, uniform
 from safeops.rehearse.values import Inserts
 from safeops.runner.environment import (
@@ -157,7 +158,7 @@ def open_copy(
     with ending_on_signals():
         production = _production(config, like, revision, with_shapes=backup is None and not as_is)
         with _place(config, into, production) as url:
-            yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress)
+            yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress, revision)
 
 
 def _opened(
@@ -169,6 +170,7 @@ def _opened(
     as_is: bool,
     is_given: bool,
     progress: Progress | None,
+    revision: str,
 ) -> Iterator[Copy]:
     engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
     with explaining_errors():
@@ -178,7 +180,7 @@ def _opened(
         if backup is not None:
             restore(backup, url)
         with redirecting(None, url), environment_variable(url), without_migration_lock():
-            here = _Here(config_for(config, url), engine, production, identity)
+            here = _Here(config_for(config, url), engine, production, identity, revision)
             if backup is None and not as_is:
                 with quiet_logs(ALEMBIC, SAFEOPS):
                     here.migrate()
@@ -278,8 +280,10 @@ def _analyzed(connection: Connection) -> None:
 class _Here:
     """The copy while env.py reaches nothing else."""
 
-    def __init__(self, config: Config, engine: Engine, production: Production, identity: set[tuple[str, ...]]) -> None:
-        self.config, self.engine, self.production = config, engine, production
+    def __init__(
+        self, config: Config, engine: Engine, production: Production, identity: set[tuple[str, ...]], target: str
+    ) -> None:
+        self.config, self.engine, self.production, self.target = config, engine, production, target
         self.temporary = TemporaryDatabase(config, production.script, lambda own: bool(identity_of(own) & identity))
 
     def migrate(self) -> None:
@@ -302,7 +306,9 @@ class _Here:
             for name, shape in self.production.shapes.items()
         } or uniform(self.engine, ROWS if rows is None else rows)
         run_on_connection(self.engine, lambda own: _check_space(database_on(own), shapes))
-        fill(self.engine, shapes, progress=progress)
+        script, current = self.production.script, self.production.revisions
+        later = later_tables(self.config, script, self.engine, current, self.target)
+        fill(self.engine, shapes, later=later, progress=progress)
 
     def revision(self) -> str:
         """Return the revisions that the copy is at."""

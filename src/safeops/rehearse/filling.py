@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import Database, database_on
 from safeops.databases.connections import run_on_connection
+from safeops.databases.definitions import Table
 from safeops.errors import FillingFailed
 from safeops.naming import Name
 from safeops.planned import summary
@@ -25,7 +26,12 @@ Progress = Callable[[Name, int, int], object]
 
 
 def fill(
-    engine: Engine, shapes: Mapping[Name, TableShape], *, progress: Progress | None = None, seed: int = 0
+    engine: Engine,
+    shapes: Mapping[Name, TableShape],
+    *,
+    later: Mapping[Name, Table] | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
 ) -> dict[Name, int]:
     """Fill the tables of a database with rows that meet every constraint.
 
@@ -36,6 +42,7 @@ def fill(
         engine: Connects to the database.
         shapes: How many rows each table has in the end, and how its values are distributed. A table that lacks here, and
             that others refer to, gets a few rows.
+        later: The tables with the constraints that revisions will add, which the rows meet if that is possible.
         progress: Is called after each statement.
         seed: Rows of another seed have other values if a check leaves a choice.
 
@@ -48,7 +55,7 @@ def fill(
 
     def run(connection: Connection) -> dict[Name, int]:
         database = database_on(connection)
-        return _fill(database, RowPlan(database, shapes, seed), progress or _ignored)
+        return _fill(database, RowPlan(database, shapes, later or {}, seed), progress or _ignored)
 
     return run_on_connection(engine, run)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from safeops.databases import Database
-from safeops.databases.definitions import Column, Constraint
+from safeops.databases.definitions import Column, Constraint, Table
 from safeops.errors import FillingFailed
 from safeops.naming import Name
 from safeops.rehearse.checking import KEPT, Checked, Picking, rules_of
+from safeops.rehearse.later_constraints import adopted, without_later
 from safeops.rehearse.layout import (
     Layout,
     Slot,
@@ -38,15 +39,21 @@ class RowPlan:
     Args:
         database: The database, whose tables exist.
         shapes: How large each table becomes, and how its values are distributed.
+        later: The tables with the constraints that revisions will add.
         seed: Rows of another seed have other values if a check leaves a choice.
     """
 
-    def __init__(self, database: Database, shapes: Mapping[Name, TableShape], seed: int = 0) -> None:
+    def __init__(
+        self, database: Database, shapes: Mapping[Name, TableShape], later: Mapping[Name, Table], seed: int = 0
+    ) -> None:
         self.database, self.seed = database, seed
         self.generator, self.inserts = Generator.of(database), Inserts.of(database)
         self.tables = dict(tables_of(database))
         self.home = database.connection.dialect.default_schema_name
-        self.shapes = self._with_referents({name.at(self.home): shape for name, shape in shapes.items()})
+        known = {name.at(self.home): shape for name, shape in shapes.items()}
+        for name, table in self.tables.items():
+            self.tables[name] = adopted(table, later.get(name), known.get(name, TableShape(name, 0)))
+        self.shapes = self._with_referents(known)
         self.order = self._ordered()
         self._types: dict[Name, dict[str, Type]] = {}
         self._referred = self._columns_referred_to()
@@ -122,7 +129,7 @@ class RowPlan:
         """Return the foreign keys of a table that refer to rows which are inserted later."""
         later = set(self.order[self.order.index(name) + 1 :])
         layout, found = self.layouts[name], list[str]()
-        for key in self.tables[name].of_kind("foreign key"):
+        for key in without_later(self.tables[name]).of_kind("foreign key"):
             referent = key.referent.at(self.home) if key.referent else None
             slot = layout.slot_of(key.columns[0])
             if referent in later or (slot is not None and slot.around):
@@ -331,7 +338,14 @@ class RowPlan:
         quoted = {column: self.database.quoted(column) for column in types}
         rules = rules_of(layout, types, quoted, self.inserts.checks(layout.table))
         shapes = {column: self._shape(name, layout, layout.table.columns[column]) for column in types}
-        mended = Checked(self.database, layout, types, shapes, rules, self.seed).mend()
+        try:
+            mended = Checked(self.database, layout, types, shapes, rules, self.seed).mend()
+        except FillingFailed as error:
+            if self.tables[name] == without_later(self.tables[name]):
+                raise
+            log.warning("rows of %s may break constraints that the revisions add: %s", name, error.problem)
+            self.tables[name] = without_later(self.tables[name])
+            self.layouts[name], mended = self._layout(name), True
         if mended:
             self._fit([name])
         return mended
