@@ -107,6 +107,9 @@ class TestWhatItStates:
         assert next(page.all("h1")).text == f"{blocking()['summary']}."
         assert next(page.all("span")).text == "Not ready"
         assert next(page_of("good").all("span")).text == "Ready"
+        assert (
+            Page({"began": "2026-11-30T16:01:25+00:00", "server": "SQLite"}).subtitle == "SQLite · 2026-11-30 16:01 UTC"
+        )
 
     def test_figures(self) -> None:
         states = {
@@ -178,6 +181,16 @@ class TestWhatItStates:
         first, second, third = rows
         assert first[3] == "not seen" and second[3] == "t: SHAREsampled"
         assert third[4:6] == ["builds an index of t\nfailed: disk full", "9.0 s400 times"]
+
+    def test_a_lock_is_held_until_the_transaction_ends(self) -> None:
+        first = {"sql": "A", "locks": {"t": "X"}, "effect": "all wait", "seconds": 0.1, "held_seconds": 5.0}
+        sample = {
+            "statements": [first, {"sql": "B", "effect": "free"}, {"sql": "C", "effect": "free"}],
+            "timeline": {"statements": [[1.0, 1.1], [2.0, 4.0], [6.5, 7.0]]},
+        }
+        rows = cells(next(section(parsed(report.html(sample)), "statements").all("table")))
+        assert [row[2] for row in rows] == ["all wait", "all waitsince statement 1", "nothing"]
+        assert [row[3] for row in rows] == ["t: Xheld for 5.0 s", "no new one", "none"]
 
     def test_requests_of_each_table_in_each_phase(self) -> None:
         requests, _, errors = section(page_of("blocking"), "timeline").all("table")

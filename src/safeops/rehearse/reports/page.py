@@ -14,6 +14,7 @@ from safeops.review.reports.words import page_of, sentence
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
 KINDS = {"filled": "a copy filled with generated rows", "backup": "a restored backup", "as is": "a database as it was"}
+_TIME = re.compile(r"^(\S+)T(\d\d:\d\d)\S*(?:\+00:00|Z)$")
 _RULE = re.compile(r"[a-z][a-z-]*")
 
 
@@ -81,7 +82,8 @@ class Page:
         names = [one.get("revision", "") if isinstance(one, Mapping) else str(one) for one in revisions]
         listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         which = f"Revision{'s' * (len(names) != 1)} {listed}" if names else ""
-        parts = [which, self.data.get("server"), self.data.get("began")]
+        began = _TIME.sub(r"\1 \2 UTC", str(self.data.get("began") or ""))
+        parts = [which, self.data.get("server"), began]
         return " · ".join(clean(part) for part in parts if part)
 
     # Figures ----------------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ class Page:
         yield "Rows", f"{counted(sum(rows.values()))} in {len(rows):,} tables" if rows else ""
         yield "Traffic", self._sent()
         for label, key in (("Disk used", "disk_bytes"), ("Temporary files", "temporary_bytes")):
-            yield label, size_text(self.data[key]) if self.data.get(key) is not None else ""
+            yield label, size_text(self.data[key]) if (self.data.get(key) or 0) > 0 else ""
         measured = self.data.get("measured") or ()
         if isinstance(measured, Mapping):
             yield from ((str(label), str(text)) for label, text in measured.items())

@@ -43,7 +43,11 @@ ${grid(table)}
 <p>${finding.why}</p>
 % endif
 % if finding.sql:
-<p class="quiet">Statement, in revision <bdi>${finding.revision}</bdi>:</p>
+<p class="quiet">Statement\
+% if finding.revision:
+, in revision <bdi>${finding.revision}</bdi>\
+% endif
+:</p>
 <pre><code>${finding.sql}</code></pre>
 % endif
 % for place, code in finding.instead:

@@ -8,11 +8,13 @@ from typing import Any
 
 from safeops.planned import counted, size_text
 from safeops.rehearse.reports.tables import Cell, Table, revisions_of
-from safeops.rehearse.reports.timeline import EFFECTS, FREE, effect_of, lanes_of, numbers_of, worst
+from safeops.rehearse.reports.timeline import BLOCKING, EFFECTS, FREE, effect_of, lanes_of, numbers_of, worst
 from safeops.rehearse.reports.wording import clean, shortened, took
 
 MOST_STATEMENTS, MOST_LOCKS = 250, 8
 """The most that the page lists."""
+NOTICED = 0.1
+"""Seconds that a lock is held after its statement, from which on it is worth knowing."""
 ROOM_FOR_SQL, LONGEST_SQL = 120_000, 4000
 """In characters: of all statements, and of one."""
 
@@ -29,6 +31,8 @@ class Statements:
     times: int = 0
     rows: int = 0
     wal_bytes: int = 0
+    since: int | None = None
+    """The number of an earlier statement of the transaction that holds the lock which blocks."""
 
     def add(self, statement: Mapping[str, Any], effect: str) -> None:
         self.effects.append(effect)
@@ -74,11 +78,19 @@ def statement_tables(rehearsal: Mapping[str, Any], direction: str) -> Iterator[T
 def _together(rehearsal: Mapping[str, Any]) -> list[Statements]:
     timeline = rehearsal.get("timeline") or {}
     lanes, spans = lanes_of(timeline), timeline.get("statements") or ()
+    holder: tuple[float, str, int] = (0.0, FREE, 0)
     found: dict[int, Statements] = {}
     statements = rehearsal.get("statements") or ()
     for index, (number, statement) in enumerate(zip(numbers_of(statements), statements, strict=True)):
         span = spans[index] if index < len(spans) else None
-        found.setdefault(number, Statements(number, statement)).add(statement, effect_of(statement, span, lanes))
+        effect = effect_of(statement, span, lanes)
+        one = found.setdefault(number, Statements(number, statement))
+        until, held, by = holder
+        if span and span[0] < until and EFFECTS.index(held) > EFFECTS.index(effect):
+            effect, one.since = held, by
+        elif span and effect in BLOCKING:
+            holder = span[0] + (statement.get("held_seconds") or 0), effect, number
+        one.add(statement, effect)
     return list(found.values())
 
 
@@ -87,8 +99,15 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
     return [
         Cell(str(one.number), "number"),
         Cell(shortened(clean(one.first.get("sql", "")), room), "code"),
-        Cell("nothing" if effect == FREE else effect, f"effect {effect.replace(' ', '-')}"),
-        Cell("\n".join(_locks(one.first)), note=clean(_unsure(one.first))),
+        Cell(
+            "nothing" if effect == FREE else effect,
+            f"effect {effect.replace(' ', '-')}",
+            f"since statement {one.since}" if one.since else "",
+        ),
+        Cell(
+            "\n".join(_locks(one.first)) or ("no new one" if one.since else "none"),
+            note=clean(_unsure(one.first) or _held(one.first)),
+        ),
         Cell("\n".join(_work(one)) or "catalogue only"),
         Cell(took(sum(one.seconds)), "number", f"{one.times:,} times" if one.times > 1 else ""),
         Cell(took(longest) if longest else "none", "number"),
@@ -97,10 +116,15 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
 
 def _locks(statement: Mapping[str, Any]) -> list[str]:
     locks = [clean(f"{table}: {lock}") for table, lock in (statement.get("locks") or {}).items()]
-    if not locks:
-        return ["not seen" if statement.get("seen") == "not seen" else "none"]
+    if not locks and statement.get("seen") == "not seen":
+        return ["not seen"]
     more = len(locks) - MOST_LOCKS
     return [*locks[:MOST_LOCKS], f"and {more} more"] if more > 0 else locks
+
+
+def _held(statement: Mapping[str, Any]) -> str:
+    held, seconds = statement.get("held_seconds") or 0, statement.get("seconds") or 0
+    return f"held for {took(held)}" if statement.get("locks") and held - seconds >= NOTICED else ""
 
 
 def _unsure(statement: Mapping[str, Any]) -> str:

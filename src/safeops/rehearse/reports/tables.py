@@ -65,7 +65,8 @@ def requests_table(rehearsal: Mapping[str, Any], timeline: Timeline | None) -> T
 
 
 def _table_row(name: str, lane: Lane | None, rehearsal: Mapping[str, Any], phases: Iterable[str]) -> list[Cell]:
-    rows = ((rehearsal.get("copy") or {}).get("rows") or {}).get(name)
+    known = (rehearsal.get("copy") or {}).get("rows") or {}
+    rows = known.get(name, known.get(name.rpartition(".")[2]))
     effect = lane.effect if lane else FREE
     measured = [(rehearsal["traffic"].get(phase) or {}).get(name) or {} for phase in phases]
     return [

@@ -11,6 +11,7 @@ from typing import Any
 FREE, BRIEF, WRITES_WAIT, ALL_WAIT = "free", "brief", "writes wait", "all wait"
 EFFECTS = (FREE, BRIEF, WRITES_WAIT, ALL_WAIT)
 """What a statement does to the requests for a table, from the mildest."""
+BLOCKING = (WRITES_WAIT, ALL_WAIT)
 LEAST_AROUND, SHARE_AROUND = 0.5, 0.15
 """How much of the time before and after a run is shown: seconds, and the share of the run."""
 PHASES = {"during": "upgrade", "back": "downgrade", "again": "upgrade again"}
