@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.lock_atlas.results import Results
 from tests.plans.calls import CALLS, WORLD, on
 from tests.plans.observed import Observed
 from tests.plans.observing import observed
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.every_postgresql
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_plan_predicts_what_is_done(database: Database, tmp_path: Path, name: str) -> None:
+def test_a_plan_predicts_what_is_done(database: Database, server_name: str, tmp_path: Path, name: str) -> None:
     call = CALLS[name]
     if database.kind not in call.on:
         pytest.skip(f"{database.kind} has no {name}")
@@ -44,6 +46,22 @@ def test_a_plan_predicts_what_is_done(database: Database, tmp_path: Path, name: 
         if key in is_seen and is_said[key] != is_seen[key]
     ]
     assert not different, f"{'; '.join(different)}; {said.detail}; {done}"
+    if database.kind == "postgresql" and name not in LOCKS_INDEXES:
+        assert of_the_user(is_said["locks"]) == locks_in_atlas(server_name, name)
+
+
+LOCKS_INDEXES = {"create_index_on_partitions"}
+"""In the atlas a lock on an index counts as one on its table: attaching one takes ACCESS EXCLUSIVE on it."""
+
+
+def of_the_user(locks: Any) -> dict[str, str]:
+    return {table: lock for table, lock in locks.items() if not table.startswith("safeops_")}
+
+
+def locks_in_atlas(server: str, name: str) -> dict[str, str]:
+    """Return the locks of a call that the atlas has recorded, without those that block no other change."""
+    recorded = Results.read().entries(server)[name]["locks"]
+    return {table: lock for table, lock in recorded.items() if lock in STRENGTH}
 
 
 EXISTING = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v')"

@@ -13,10 +13,9 @@ from safeops.judging.truths import BUILD, LONG, REWRITE, ROWS, Measured
 from safeops.naming import Name
 from safeops.planned import NOTHING, WRITES
 from safeops.rehearse.blocking import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
-from safeops.rehearse.statement import MEASURED, NOT_SEEN, ROWS_WAIT, SAMPLED, WORDS, TracedStatement
-from safeops.review.tracing import Running, Trace, Tracer, is_own
+from safeops.rehearse.statement import MEASURED, NOT_SEEN, ROWS_WAIT, SAMPLED, UNKNOWN, WORDS, TracedStatement
+from safeops.review.tracing import Running, Trace, Tracer, is_own, is_silent
 
-SILENT = frozenset({Kind.TRANSACTION, Kind.SESSION, Kind.SAVEPOINT})
 CHANGES_ROWS = frozenset({"UPDATE", "DELETE", "MERGE", "REPLACE"})
 FIRST_OF_SAFEOPS = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE( IF NOT EXISTS)?) ['\"`]?safeops_")
 """A statement on a table that safeops keeps."""
@@ -68,10 +67,11 @@ class Observation:
     def application(self) -> str:
         """What the application notices."""
         found = [FREE, *(self._of_lock(table, lock, work) for table, lock, work in self.measured.effects)]
-        words = words_of(self.sent.sql)
-        existed = self.measured.effects or not self.measured.exact
-        if existed and (not CHANGES_ROWS.isdisjoint(words[:1]) or _locks_rows(words)):
+        words, is_exact = words_of(self.sent.sql), self.measured.exact
+        if (self.measured.effects or not is_exact) and (not CHANGES_ROWS.isdisjoint(words[:1]) or _locks_rows(words)):
             found.append(ROWS_WAIT)
+        elif not (self.measured.effects or is_exact or self.measured.sampled or kind_of(self.sent.sql) is Kind.READS):
+            found.append(UNKNOWN)
         return max(found, key=WORDS.index)
 
     def _of_lock(self, table: Name, lock: str, work: str) -> str:
@@ -145,11 +145,11 @@ class StatementTrace(Trace):
     def _is_internal(self, running: Running, sent: Sent) -> bool:
         """Return whether a statement only reads catalogues, or works on tables that safeops keeps."""
         kind, measured = kind_of(sent.sql), sent.measured or Measured()
-        if kind in SILENT or words_of(sent.sql)[:2] == UNLOCK_TABLES:
+        if is_silent(sent.sql) or words_of(sent.sql)[:2] == UNLOCK_TABLES:
             return True
         if not running.is_of_helper:
             return False
-        if measured.effects or measured.scanned:
+        if measured.effects or measured.scanned or running.tracer is None or running.tracer.concerns(sent.sql):
             return bool(FIRST_OF_SAFEOPS.match(sent.sql))
         return kind is Kind.READS or any(name.startswith("safeops_") for name in names_in(sent.sql))
 

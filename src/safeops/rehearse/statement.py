@@ -9,12 +9,14 @@ from typing import Any
 from safeops.rehearse.blocking import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
 
 ROWS_WAIT = "rows wait"
-WORDS = (FREE, BRIEF, ROWS_WAIT, WRITES_WAIT, ALL_WAIT)
+UNKNOWN = "unknown"
+WORDS = (FREE, BRIEF, ROWS_WAIT, UNKNOWN, WRITES_WAIT, ALL_WAIT)
 """What an application notices, from the least on."""
 MEANINGS = {
     FREE: "Reads and writes are not blocked.",
     BRIEF: "A blocking lock, under which only the catalogue changes.",
     ROWS_WAIT: "Writes to the rows that it changes wait until its transaction ends.",
+    UNKNOWN: "The server does not show the locks.",
     WRITES_WAIT: "Writes wait for as long as the work takes.",
     ALL_WAIT: "Reads and writes wait for as long as the work takes.",
 }
@@ -38,7 +40,8 @@ class TracedStatement:
         built: Those for which an index was built.
         in_transaction: Whether its locks are held until a transaction ends.
         held_seconds: How long they were held, including later statements of the transaction.
-        application: What the application notices: "free", "brief", "rows wait", "writes wait" or "all wait".
+        application: What the application notices: "free", "brief", "rows wait", "writes wait" or "all wait"; "unknown" if
+            the server does not show its locks.
         seen: How the locks were observed: "measured", "sampled" (a short one can be missing) or "not seen".
         line: The line of the revision; None if it is not known.
         helper: The helper of safeops that sent it; None for others.

@@ -82,13 +82,13 @@ class Sampler:
         return list(cursor.fetchall())
 
     def _let_pass(self, held: Held, key: Key, mode: str) -> None:
-        """Let a statement pass that waits for a table; one that waits for a session instead passes all."""
-        for waiting in [*held] if key is None else [key]:
-            sessions = held.get(waiting, [])
+        """Let a statement pass that waits for a table; one that waits for something else passes all."""
+        known = bool(held.get(key))
+        for waiting in [key] if known else [*held]:
             # The last one holds up writers.
-            number = len(sessions) if key is None or mode in self._questions.strong else 1
-            for _ in range(min(number, len(sessions))):
-                sessions.pop().connection.rollback()
+            number = 1 if known and mode not in self._questions.strong else len(held[waiting])
+            for _ in range(number):
+                held[waiting].pop().connection.rollback()
 
     def _held_up(self, stack: ExitStack, own: Connection, locks: list[Any]) -> Held:
         """Return the sessions that hold up each table, unless the observed session has locked it."""

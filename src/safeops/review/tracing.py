@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from safeops.databases import database_on
 from safeops.databases.connections import listening
 from safeops.databases.ports import Port
-from safeops.databases.statements import Kind, kind_of
+from safeops.databases.statements import Kind, kind_of, words_of
 from safeops.judging.sent import Event, Sent
 from safeops.judging.truths import Measured
 from safeops.naming import Name
@@ -30,6 +30,11 @@ UNMEASURED = frozenset({Kind.TRANSACTION, Kind.SESSION, Kind.SAVEPOINT})
 """What locks no table; a question before ``SET TRANSACTION`` would make the server refuse it."""
 IGNORED = ("safeops.review.", "safeops._alembic")
 """Modules whose frames do not make a statement one of a helper."""
+
+
+def is_silent(sql: str) -> bool:
+    """Return whether a statement locks no table; ``SET STATEMENT ... FOR`` of MariaDB may run any."""
+    return kind_of(sql) in UNMEASURED and words_of(sql)[:2] != ("SET", "STATEMENT")
 
 
 def is_own(table: str) -> bool:
@@ -79,6 +84,10 @@ class Tracer(Port):
 
         If no revision has made a table yet, those that one is missing are made by something else.
         """
+        return False
+
+    def concerns(self, sql: str) -> bool:
+        """Return whether a statement that changes something names a table that was there before the revision."""
         return False
 
     def blocked(self, table: Name, lock: str) -> str:
@@ -248,7 +257,7 @@ class Trace:
         text = _sql(connection, statement, parameters)
         running = Running(text, values, times, self._last, _session(connection), is_of_helper)
         self._running[id(cursor)] = running
-        if kind_of(statement) not in UNMEASURED:
+        if not is_silent(statement):
             with self._own_time():
                 self._begin(running, self._tracer(connection), statement)
         running.began = self.now()

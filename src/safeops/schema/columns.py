@@ -91,7 +91,8 @@ def add_column_if_missing(
             table, because each row gets another value; or subscribers of logical replication would stop.
         LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite the file, briefly.
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, and for a foreign key SHARE ROW EXCLUSIVE on the referenced table; MariaDB
+    and MySQL ALGORITHM=INSTANT, for an index or a foreign key also INPLACE, LOCK=NONE; SQLite the file, briefly.
 
     Running it again: adds what is missing, also what an interrupted run did not reach.
 

@@ -12,7 +12,7 @@ from safeops.judging.truths import BUILD, CATALOGUE, REWRITE
 # MariaDB has kept the older names.
 QUERIES = tuple(
     f"""SELECT SUBSTRING_INDEX(t.NAME, '/', -1), t.TABLE_ID, i.INDEX_ID
-  FROM information_schema.{prefix}TABLES t JOIN information_schema.{prefix}INDEXES i ON i.TABLE_ID = t.TABLE_ID
+  FROM information_schema.{prefix}TABLES t LEFT JOIN information_schema.{prefix}INDEXES i ON i.TABLE_ID = t.TABLE_ID
   WHERE SUBSTRING_INDEX(t.NAME, '/', 1) = DATABASE()"""
     for prefix in ("INNODB_", "INNODB_SYS_")
 )
@@ -22,7 +22,7 @@ QUERIES = tuple(
 class Files:
     """The identifiers of the tables and the indexes of a database at one moment."""
 
-    tables: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, frozenset[int]] = field(default_factory=dict)
     indexes: dict[str, frozenset[int]] = field(default_factory=dict)
 
     @classmethod
@@ -35,15 +35,20 @@ class Files:
 
     @classmethod
     def of(cls, rows: list[Any]) -> Files:
+        tables: dict[str, set[int]] = {}
         indexes: dict[str, set[int]] = {}
-        for name, _, index in rows:
-            indexes.setdefault(name, set()).add(index)
-        return cls({name: table for name, table, _ in rows}, {name: frozenset(ids) for name, ids in indexes.items()})
+        for name, table, index in rows:
+            # Each partition is a table: t#P#p0.
+            whole = name.partition("#")[0] or name
+            tables.setdefault(whole, set()).add(table)
+            indexes.setdefault(whole, set()).add(index)
+        return cls(*({name: frozenset(ids) for name, ids in each.items()} for each in (tables, indexes)))
 
     def work(self, table: str, after: Files) -> str:
         """Return what has been done to a table since."""
-        if table not in self.tables or table not in after.tables:
+        before, now = self.tables.get(table, frozenset()), after.tables.get(table, frozenset())
+        if not before or not now:
             return CATALOGUE
-        if self.tables[table] != after.tables[table]:
+        if before - now and now - before:
             return REWRITE
-        return BUILD if after.indexes[table] - self.indexes[table] else CATALOGUE
+        return BUILD if before == now and after.indexes[table] - self.indexes[table] else CATALOGUE

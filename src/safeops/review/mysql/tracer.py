@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from safeops.databases import sqltext
 from safeops.databases.statements import Kind, kind_of, names_in, words_of
 from safeops.judging.mysql.truths import BLOCKS, METADATA, NO_WRITE, READ, WRITE
-from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, ROWS, Measured
+from safeops.judging.truths import BUILD, CATALOGUE, LONG, REWRITE, ROWS, Measured
 from safeops.naming import Name
 from safeops.planned import ALL, NOTHING, WRITES
 from safeops.review import tracing
@@ -49,6 +50,9 @@ Send = Callable[[str], None]
 CHANGING = frozenset({("UPDATE",), ("DELETE",), ("REPLACE",)})
 KEEPING = CHANGING | {("INSERT",), ("SELECT",), ("WITH",)}
 """First words of statements that do not commit: their locks are held until the transaction ends."""
+PREFIX = re.compile(r"^\s*SET\s+STATEMENT\b.*?\sFOR\s+", re.IGNORECASE | re.DOTALL)
+"""Variables of one statement, on MariaDB."""
+BRIEF_METADATA = f"{METADATA}, briefly"
 LOCK_TABLES = ("LOCK", "TABLES")
 LOCKS = {"LOCK=SHARED": WRITES, "LOCK=EXCLUSIVE": ALL}
 BLOCKING = {
@@ -150,28 +154,38 @@ class Change:
     sampler: Sampler | None = None
 
 
-def _strongest(
-    seen: Iterable[tuple[str, str]], known: Mapping[str, str], old: frozenset[str]
-) -> Iterator[tuple[Name, str]]:
-    """Yield each table that was there before the revision with the strongest lock of those that are known."""
-    for table in sorted({table for table, _ in seen if table in old and not tracing.is_own(table)}):
-        modes = {mode for name, mode in seen if name == table}
-        mode = next((mode for mode in known if mode in modes), None)
-        if mode is not None:
-            yield Name(table), known[mode]
+def _lock(modes: set[str], known: Mapping[str, str], work: str) -> str:
+    """Return the strongest of the modes that are known; empty if there is none."""
+    strongest = next((known[mode] for mode in known if mode in modes), "")
+    if strongest == METADATA and work in LONG:
+        # Work that does not let writers in has a lock against them before the exclusive one at its end.
+        return NO_WRITE if "SHARED_NO_WRITE" in modes else BRIEF_METADATA
+    return strongest
 
 
-def _work(change: Change) -> str:
-    return ROWS if words_of(change.sql)[:1] in CHANGING else CATALOGUE
+def _locked_tables(sql: str) -> Iterator[tuple[str, str]]:
+    """Yield each table of LOCK TABLES with its lock: on MariaDB the metadata lock of READ is that of a query."""
+    texts = [sqltext.unquoted(text) for _, text in sqltext.tokens(sql)]
+    for at, text in enumerate(texts):
+        if text.upper() in ("READ", "WRITE"):
+            yield texts[at - 1], WRITE if text.upper() == "WRITE" else READ
+
+
+def _work(change: Change, table: str, after: Files | None) -> str | None:
+    """Return what has been done to a table; None if the account cannot see it."""
+    if change.files is None or after is None:
+        return None
+    return CATALOGUE if "TRUNCATE" in words_of(change.sql) else change.files.work(table, after)
 
 
 class Tracer(tracing.Tracer):
     """Finds the algorithm of a change by requesting the least blocking one first."""
 
     def begin(self, sql: str, parameters: Any) -> Change:
-        home, table = self.database.connection.dialect.default_schema_name, changed_table(sql)
-        change = Change(None if self._is_autocommit() else "open", sql, table and table.at(home), requested_way(sql))
-        change.files = Files.read(self._rows) if change.table is not None else None
+        home, inner = self.database.connection.dialect.default_schema_name, PREFIX.sub("", sql)
+        table, way = changed_table(inner), requested_way(inner)
+        change = Change(None if self._is_autocommit() else "open", inner, table and table.at(home), way)
+        change.files = Files.read(self._rows) if table is not None or self.samples else None
         if self.samples:
             with suppress(Exception):
                 self._watch(change)
@@ -189,16 +203,28 @@ class Tracer(tracing.Tracer):
     def end(self, before: Change) -> Measured:
         seen = before.sampler.stop() if before.sampler is not None else set()
         sampled = before.sampler is not None and before.sampler.works
-        modes = MODES if words_of(before.sql)[:1] in KEEPING else BLOCKING
-        locks = dict(_strongest(seen, modes, self.old or frozenset()))
+        after = Files.read(self._rows) if before.files is not None else None
         if before.way is None or before.table is None or not (self.samples or before.is_done):
-            effects = tuple((table, lock, _work(before)) for table, lock in locks.items())
+            effects = tuple(self._effects(before, seen, after))
             return Measured(effects, exact=False, sampled=sampled)
-        work = before.way.work
-        if before.files is not None and (after := Files.read(self._rows)) is not None:
-            work = before.files.work(before.table.name, after)
-        others = [(table, lock, CATALOGUE) for table, lock in locks.items() if table.name != before.table.name]
+        work = _work(before, before.table.name, after) or before.way.work
+        others = [each for each in self._effects(before, seen, after) if each[0].name != before.table.name]
         return Measured(((before.table, str(before.way), work), *others), sampled=bool(others))
+
+    def _effects(
+        self, change: Change, seen: set[tuple[str, str]], after: Files | None
+    ) -> Iterator[tuple[Name, str, str]]:
+        """Yield each table that was there before the revision, with its lock and the work on it."""
+        words, old = words_of(change.sql), self.old or frozenset()
+        if words[:2] == LOCK_TABLES:
+            yield from ((Name(table), lock, CATALOGUE) for table, lock in _locked_tables(change.sql) if table in old)
+            return
+        for table in sorted(table for table in {table for table, _ in seen} & old if not tracing.is_own(table)):
+            modes = {mode for name, mode in seen if name == table}
+            work = ROWS if words[:1] in CHANGING else _work(change, table, after) or CATALOGUE
+            lock = _lock(modes, MODES if words[:1] in KEEPING else BLOCKING, work)
+            if lock:
+                yield Name(table), lock, work
 
     def failed(self, before: Change, error: BaseException) -> Measured:
         if before.sampler is not None:
@@ -219,13 +245,16 @@ class Tracer(tracing.Tracer):
         words = words_of(before.sql)
         return words[:2] == LOCK_TABLES or (before.transaction is not None and words[:1] in KEEPING)
 
+    def concerns(self, sql: str) -> bool:
+        return kind_of(PREFIX.sub("", sql)) is Kind.WRITES and not names_in(sql).isdisjoint(self.old or ())
+
     def blocked(self, table: Name, lock: str) -> str:
         named = next((blocked for ending, blocked in LOCKS.items() if lock.endswith(ending)), NOTHING)
         return BLOCKS.get(lock, named)
 
     def blocks_briefly(self, table: Name, lock: str) -> bool:
         # An online change too has the metadata lock at its beginning and its end.
-        return self.blocked(table, lock) != NOTHING or "LOCK=" in lock
+        return self.blocked(table, lock) != NOTHING or "LOCK=" in lock or lock == BRIEF_METADATA
 
     def _watch(self, change: Change) -> None:
         if self.old is None:
@@ -239,7 +268,8 @@ class Tracer(tracing.Tracer):
         """Return the queries for the time of a statement, and which tables to hold up."""
         [(session,)] = self._rows("SELECT CONNECTION_ID()")
         locks, words = HELD.format(session=int(session)), words_of(sql)
-        waits = words[:1] not in KEEPING and "NOWAIT" not in words
+        [(patience,)] = self._rows("SELECT @@SESSION.lock_wait_timeout")
+        waits = words[:1] not in KEEPING and "NOWAIT" not in words and int(patience) > 0
         tables = {name: self.quoted(name) for name in sorted(names_in(sql) & self.old) if waits}
         writers, readers = ({one: sql.format(table=table) for one, table in tables.items()} for sql in (WRITER, READER))
         return Questions(locks, LIMIT, writers, readers, STRONG, frozenset(BLOCKING))

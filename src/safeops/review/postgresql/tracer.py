@@ -24,8 +24,9 @@ WRITES_ROWS = STRENGTH["ROW EXCLUSIVE"]
 RELATIONS = """SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_relation_filenode(c.oid), c.reltablespace,
     coalesce(i.indrelid, c.oid), pg_stat_get_xact_numscans(c.oid)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
+  LEFT JOIN pg_class t ON t.oid = i.indrelid
   WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I') AND n.nspname <> 'information_schema'
-  AND left(n.nspname, 3) <> 'pg_' AND left(c.relname, 8) <> 'safeops_'"""
+  AND left(n.nspname, 3) <> 'pg_' AND left(coalesce(t.relname, c.relname), 8) <> 'safeops_'"""
 HELD = """SELECT relation, mode, virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
   AND (locktype = 'virtualxid' OR (locktype = 'relation' AND granted))"""
 SAMPLED = "SELECT relation, mode, granted FROM pg_locks WHERE pid = {pid} AND locktype IN ('relation', 'virtualxid')"
@@ -33,13 +34,14 @@ WRITER = "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE"
 READER = "LOCK TABLE ONLY {table} IN ACCESS SHARE MODE"
 LIMIT = "SET LOCAL lock_timeout = '200ms'"
 IMPATIENT = frozenset({"NOWAIT", "SKIP_LOCKED"})
-LOCKABLE = "rp"
+LOCKABLE = "rpv"
 """The kinds of relations that LOCK TABLE takes."""
 COPYING = frozenset({"VACUUM", "CLUSTER"})
 """First words of statements that copy a table outside a transaction."""
 OUTSIDE = frozenset((word,) for word in ("VACUUM", "CALL", "COMMIT", "ROLLBACK", "END", "BEGIN", "START", "ABORT"))
 """First words of statements that the server rejects in a transaction, or that end one."""
 OPAQUE = frozenset({"DO", "CALL", "EXECUTE"})
+WORD = re.compile(r"\w+")
 HIDDEN = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
 OF_THE_COPY = re.compile(r"22...|23...|42501|53...|55P03|57...|58...|P0...")
 """The codes of errors that rows, privileges or the machine can cause: a copy without rows can differ."""
@@ -115,6 +117,8 @@ class Tracer(tracing.Tracer):
         """Return the queries for the time of a statement in no transaction, and which tables to hold up."""
         [(pid,)] = self._send("SELECT pg_backend_pid()")
         names = names_in(sql) if IMPATIENT.isdisjoint(before.words) else frozenset()
+        if not OPAQUE.isdisjoint(before.words[:1]):
+            names |= frozenset(WORD.findall(sql))
         named = {one.table for one in before.relations.values() if one.name.name in names}
         tables = {oid: before.relations[oid] for oid in named if before.relations[oid].kind in LOCKABLE}
         # To detach a partition waits for all sessions that use the partitioned table.
@@ -147,7 +151,9 @@ class Tracer(tracing.Tracer):
         seen = sampler.stop()
         with suppress(Exception):
             after, before = self._state(), replace(before, held={})
-            after.held = _by_relation(seen)
+            # An index is locked for its swap at the very end, when it is unused, and a query's lock is seen by chance.
+            tables = ((oid, mode) for oid, mode in seen if _is_table(before, oid) and MODES.get(mode) != LOCKS[0])
+            after.held = _by_relation(tables)
             effects = tuple(_effects(before, after, self.old or frozenset()))
             return Measured(effects, exact=False, sampled=sampler.works)
         return Measured(exact=False)
@@ -187,6 +193,10 @@ class Tracer(tracing.Tracer):
             # statement: a concurrent build of another session would wait for it.
             cursor.execute(f"{sql} -- {next(_numbers)}")
             return list(cursor.fetchall()) if cursor.description else []
+
+
+def _is_table(state: State, oid: int | None) -> bool:
+    return oid in state.relations and state.relations[oid].table == oid
 
 
 def _by_relation(locks: Iterable[Sequence[Any]]) -> dict[int, set[str]]:
@@ -249,7 +259,10 @@ def _scanned(before: State, after: State, old: frozenset[int]) -> Iterator[Name]
     """Yield each table that was there before the revision and that was read in sequence."""
     for oid, table in before.relations.items():
         if table.table == oid and oid in old and _scans(oid, before, after) > 0:
-            yield table.name
+            now, own = after.relations.get(oid), [oid]
+            # TRUNCATE reads nothing, but its new index counts as a scan.
+            if now is None or now.file == table.file or _work(oid, own, before, after) == REWRITE:
+                yield table.name
 
 
 def _scans(oid: int, before: State, after: State) -> int:
