@@ -12,11 +12,18 @@ from tests.rehearse.pages import Element, parsed
 from tests.rehearse.samples import FINDING, HOSTILE, SAMPLES, blocking, good, hostile
 
 from safeops.errors import SafeOpsError
+from safeops.rehearse.following import Statement
+from safeops.rehearse.measuring import Run
 from safeops.rehearse.reports import html as report
 from safeops.rehearse.reports.page import Page
 from safeops.rehearse.reports.statements import MOST_STATEMENTS
 from safeops.rehearse.reports.timeline import ALL_WAIT, MANY, numbers_of, timeline_of
 from safeops.rehearse.reports.wording import between, clean, took
+from safeops.rehearse.result import Rehearsal
+from safeops.rehearse.traffic import TrafficResult
+from safeops.rehearse.verdict import Missed, Verdict
+from safeops.rehearse.waits import Wait
+from safeops.rehearse.way_back import Back
 
 LARGEST = 1_000_000
 SECTIONS = ["timeline", "findings", "production", "statements", "downgrade", "measured"]
@@ -346,3 +353,19 @@ class TestMatplotlib:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(SafeOpsError, match=r"matplotlib.*(?s:.*)pip install 'alembic-safeops\[report\]'"):
             report.html(good())
+
+
+def test_the_samples_have_no_key_that_a_rehearsal_does_not_print() -> None:
+    statement = Statement("r1", "up", "SELECT 1", 0.0)
+    run = Run((), (statement,), waits=(Wait(0.0, 1.0, "t", "SHARE", "SELECT 1"),))
+    traffic = TrafficResult(1, 1, (), 0.1, "", {"during": {}}, {"t": [(0.0, 0.1)]}, ())
+    printed = Rehearsal((), Verdict((Missed("wait", "waited"),)), run=run, traffic=traffic, back=Back()).as_json()
+    sample = blocking()
+    assert sample.keys() - printed.keys() <= {"command", "temporary_bytes"}
+    assert sample["statements"][0].keys() - printed["statements"][0].keys() <= {"wal_bytes"}
+    assert sample["verdict"]["findings"][0].keys() - printed["verdict"]["findings"][0].keys() <= {"rule"}
+    for part in ("traffic", "back", "budgets", "copy", "timeline"):
+        assert sample[part].keys() <= printed[part].keys(), part
+    assert sample["waits"][0].keys() <= printed["waits"][0].keys()
+    assert sample["timeline"]["tables"]["public.orders"].keys() == printed["timeline"]["tables"]["t"].keys()
+    assert "not seen" in parsed(report.html(printed)).text
