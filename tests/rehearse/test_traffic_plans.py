@@ -12,7 +12,7 @@ from tests.servers import Database
 from safeops import InvalidArgument, UnsupportedOnDatabase
 from safeops.naming import Name
 from safeops.rehearse.traffic import Traffic, TrafficPlan, plan_from_file, plan_from_server, plan_of
-from safeops.rehearse.traffic.scripts import evaluate
+from safeops.rehearse.traffic.expressions import evaluate
 from safeops.rehearse.traffic.sql import Statement, split_statements
 
 RATED = r"""-- The statements of the shop.

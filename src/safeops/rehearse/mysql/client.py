@@ -12,6 +12,7 @@ class Client(client.Client):
     """A session of one of the drivers for threads."""
 
     drivers = ("pymysql", "mysqldb", "mariadbconnector")
+    head = "/* safeops traffic */ "
     begins = "START TRANSACTION"
     equals = "<=>"
 

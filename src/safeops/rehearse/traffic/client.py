@@ -30,6 +30,8 @@ class Client(Port):
     """How the driver writes the place of a parameter."""
     session: ClassVar[tuple[str, ...]] = ()
     """Statements at the beginning of each session."""
+    head: ClassVar[str] = ""
+    """A comment at the beginning of each statement, by which the server's lists show whose it is."""
     begins: ClassVar[str] = "BEGIN"
     prepares: ClassVar[bool] = False
     """Applications use statements that the server keeps prepared."""
@@ -46,12 +48,12 @@ class Client(Port):
         """Run a statement; return the cursor of the driver."""
         cursor = session.driver_connection.cursor()
         if not statement.names:
-            cursor.execute(statement.parts[0])
+            cursor.execute(f"{self.head}{statement.parts[0]}")
             return cursor
         # Next to parameters, drivers that write them as %s read each % as the beginning of one.
         doubled = "%%" if "%" in self.marker else "%"
         escaped = Statement(tuple(part.replace("%", doubled) for part in statement.parts), statement.names)
-        cursor.execute(escaped.rendered(lambda _: self.marker), tuple(values))
+        cursor.execute(f"{self.head}{escaped.rendered(lambda _: self.marker)}", tuple(values))
         return cursor
 
     def typed(self, parameter: Any, type_: str) -> list[Any]:

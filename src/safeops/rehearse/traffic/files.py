@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 
 from safeops.errors import InvalidArgument
+from safeops.rehearse.traffic.expressions import evaluate
 from safeops.rehearse.traffic.plan import Script, Step, TrafficPlan
-from safeops.rehearse.traffic.scripts import evaluate
 from safeops.rehearse.traffic.sql import Statement, split_statements
 
 RATE = re.compile(r"--\s*rate:\s*([\d.]+)\s*/?\s*(s|min|h)?\w*\s*$", re.I)

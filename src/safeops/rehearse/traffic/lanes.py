@@ -14,8 +14,6 @@ from safeops.rehearse.traffic.client import Session
 from safeops.rehearse.traffic.errors import Errors
 from safeops.rehearse.traffic.latencies import Latencies, Sample
 from safeops.rehearse.traffic.ledger import Key, Ledger
-from safeops.rehearse.traffic.plan import Script, Step
-from safeops.rehearse.traffic.scripts import evaluate
 from safeops.rehearse.traffic.sql import Statement
 from safeops.rehearse.traffic.values import Values
 from safeops.rehearse.traffic.work import Work
@@ -27,9 +25,6 @@ BETWEEN = 0.1
 LOST = 0.5
 """Seconds before a connection that was lost is tried again."""
 COMMIT = Statement(("COMMIT",))
-CONTROLS = {"begin", "start", "rollback", "savepoint", "release", "set"}
-"""Words that begin statements which are not counted."""
-COMMITS = {"commit", "end"}
 UNKNOWN = "?"
 """The table of a statement that names none."""
 
@@ -244,50 +239,3 @@ class TableLane(Lane):
 
     def _kept(self, work: Work, key: Key, values: Values, present: Values) -> None:
         self.books.ledger.wrote(work.place, key, work.recorded(values), present)
-
-
-class ScriptLane(Lane):
-    """A client that repeats a script of the team.
-
-    Args:
-        script: The script.
-        table: Returns the table that a statement is about.
-        columns: The values of each variable that is drawn from a column.
-    """
-
-    def __init__(self, *lane: Any, script: Script, table: Any, columns: dict[str, list[Any]]) -> None:
-        super().__init__(*lane)
-        self.script, self.columns = script, columns
-        self.statements = {step.sql: Statement.read(step.sql) for step in script.steps if step.sql}
-        self.tables = {sql: table(sql) for sql in self.statements}
-        self.writes = any(statement.writes for statement in self.statements.values())
-        # A commit counts for the table of the first statement that has one.
-        self.first = next((sql for sql, name in self.tables.items() if name != UNKNOWN), next(iter(self.statements)))
-
-    def turn(self) -> None:
-        variables: dict[str, Any] = {"scale": 1, "client_id": 0}
-        variables.update({name: self.chance.choice(values) for name, values in self.columns.items() if values})
-        for step in self.script.steps:
-            try:
-                self._step(step, variables)
-            except Exception as error:
-                self.failed(self.tables.get(step.sql, ""), step.sql or step.expression, error)
-                return
-
-    def _step(self, step: Step, variables: dict[str, Any]) -> None:
-        if step.variable:
-            variables[step.variable] = evaluate(step.expression, variables, self.chance)
-        elif step.pause:
-            self.books.stopping.wait(step.pause)
-        else:
-            self._statement(self.statements[step.sql], variables)
-
-    def _statement(self, statement: Statement, variables: dict[str, Any]) -> None:
-        values = [variables[name] for name in statement.names]
-        word = statement.text.split(None, 1)[0].lower()
-        if word in CONTROLS:
-            self.session.run(statement, values)
-        elif word in COMMITS:
-            self.send(self.tables[self.first], statement, values, writes=self.writes)
-        else:
-            self.send(self.tables[statement.text], statement, values, writes=statement.writes)

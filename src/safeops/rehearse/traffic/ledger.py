@@ -36,11 +36,13 @@ class Entry:
         key: Its key.
         expected: The last acknowledged value of each column that was written; None: the row was deleted.
         earlier: Values that a column had before that: the first, and the last ones.
+        is_known: Whether the last write was acknowledged or refused; what a lost connection has sent is not known.
     """
 
     key: Key
     expected: Texts | None
     earlier: dict[str, list[str | None]]
+    is_known: bool = True
 
 
 class Ledger:
@@ -82,9 +84,9 @@ class Ledger:
             self._file.execute(KEPT, (place, _encoded(key), None, "{}"))
 
     def unsure(self, place: int, key: Key) -> None:
-        """Discard a row: the connection was lost before the server acknowledged what was written to it."""
+        """Record that the connection was lost before the server acknowledged what was written to a row."""
         with self._lock:
-            self._file.execute("DELETE FROM writes WHERE place = ? AND key = ?", (place, _encoded(key)))
+            self._file.execute(KEPT, (place, _encoded(key), None, None))
 
     def flush(self) -> None:
         """Let other processes read what was recorded."""

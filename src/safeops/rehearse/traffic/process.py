@@ -19,7 +19,8 @@ from sqlalchemy.engine import URL, Engine
 from typing_extensions import Self
 
 from safeops.errors import SafeOpsError
-from safeops.rehearse.traffic.comparison import Comparison, compare
+from safeops.rehearse.traffic.comparison import compare
+from safeops.rehearse.traffic.losses import Comparison
 from safeops.rehearse.traffic.plan import TrafficPlan
 from safeops.rehearse.traffic.replacements import Replacements
 from safeops.rehearse.traffic.result import TrafficResult

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
 from safeops.execution.helper import helpers_recorded_by
 from safeops.naming import Name
 
@@ -21,15 +19,13 @@ class Replacement:
         table: The table.
         column: The column.
         replaced_by: The column that has its values; for a change of the type, the shadow column.
-        using: SQL over ``column`` that converts its values; empty for a CAST to ``type``.
-        type: The new type; None if it stays.
+        using: SQL over ``column`` that converts its values; empty for a CAST.
     """
 
     table: Name
     column: str
     replaced_by: str
     using: str = ""
-    type: Any = None
 
 
 @dataclass
@@ -64,8 +60,7 @@ class Replacements:
 
     def _type_change(self, table: Name, given: Mapping[str, Any]) -> Replacement:
         column = given["column_name"]
-        type_ = sa.types.to_instance(given["type_"])
-        return Replacement(table, column, f"safeops_{column}", given.get("using") or "", type_)
+        return Replacement(table, column, f"safeops_{column}", given.get("using") or "")
 
     def _add(self, *found: Replacement) -> None:
         self.columns += [one for one in found if one not in self.columns]

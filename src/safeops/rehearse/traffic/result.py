@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from safeops.rehearse.traffic.comparison import Comparison
 from safeops.rehearse.traffic.errors import TrafficError
 from safeops.rehearse.traffic.latencies import Wait
+from safeops.rehearse.traffic.losses import Comparison
 
 BRIEF = 0.5
 """Seconds up to which a wait is called brief."""

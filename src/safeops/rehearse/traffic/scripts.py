@@ -1,64 +1,62 @@
-"""Runs the statements of a script: variables, values of columns, pauses."""
+"""The clients that repeat the team's own statements."""
 
 from __future__ import annotations
 
-import ast
-import math
-import operator
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: lambda one, other: one // other if isinstance(one, int) and isinstance(other, int) else one / other,
-    ast.Mod: operator.mod,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-}
+from safeops.rehearse.traffic.expressions import evaluate
+from safeops.rehearse.traffic.lanes import UNKNOWN, Lane
+from safeops.rehearse.traffic.plan import Script, Step
+from safeops.rehearse.traffic.sql import Statement
+
+CONTROLS = {"begin", "start", "rollback", "savepoint", "release", "set"}
+"""Words that begin statements which are not counted."""
+COMMITS = {"commit", "end"}
 
 
-def evaluate(expression: str, variables: Mapping[str, Any], chance: random.Random) -> Any:
-    """Compute an expression of pgbench's ``\\set``: numbers, variables, + - * / %, and its functions.
+class ScriptLane(Lane):
+    """A client that repeats a script of the team.
 
-    Raises:
-        ValueError: It has something else.
+    Args:
+        script: The script.
+        table: Returns the table that a statement is about.
+        columns: The values of each variable that is drawn from a column.
     """
-    tree = ast.parse(expression.replace(":", "").strip(), mode="eval")
-    return _value(tree.body, variables, _functions(chance))
 
+    def __init__(self, *lane: Any, script: Script, table: Callable[[str], str], columns: dict[str, list[Any]]) -> None:
+        super().__init__(*lane)
+        self.script, self.columns = script, columns
+        self.statements = {step.sql: Statement.read(step.sql) for step in script.steps if step.sql}
+        self.tables = {sql: table(sql) for sql in self.statements}
+        self.writes = any(statement.writes for statement in self.statements.values())
+        # A commit counts for the table of the first statement that has one.
+        self.first = next((sql for sql, name in self.tables.items() if name != UNKNOWN), next(iter(self.statements)))
 
-def _value(node: ast.AST, variables: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
-    match node:
-        case ast.Constant(value=int() | float() | str() as value):
-            return value
-        case ast.Name(id=name) if name in variables:
-            return variables[name]
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(left, variables, functions), _value(right, variables, functions))
-        case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(operand, variables, functions))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
-            return functions[name](*[_value(argument, variables, functions) for argument in args])
-    raise ValueError(ast.unparse(node))
+    def turn(self) -> None:
+        variables: dict[str, Any] = {"scale": 1, "client_id": 0}
+        variables.update({name: self.chance.choice(values) for name, values in self.columns.items() if values})
+        for step in self.script.steps:
+            try:
+                self._step(step, variables)
+            except Exception as error:
+                self.failed(self.tables.get(step.sql, ""), step.sql or step.expression, error)
+                return
 
+    def _step(self, step: Step, variables: dict[str, Any]) -> None:
+        if step.variable:
+            variables[step.variable] = evaluate(step.expression, variables, self.chance)
+        elif step.pause:
+            self.books.stopping.wait(step.pause)
+        else:
+            self._statement(self.statements[step.sql], variables)
 
-def _functions(chance: random.Random) -> dict[str, Callable[..., Any]]:
-    return {
-        "random": lambda low, high: chance.randint(int(low), int(high)),
-        "random_gaussian": lambda low, high, bend: _between(low, high, chance.gauss(0.5, 0.5 / bend)),
-        "random_exponential": lambda low, high, bend: _between(low, high, chance.expovariate(bend)),
-        "random_zipfian": lambda low, high, bend: _between(low, high, chance.random() ** (1 + bend)),
-        "abs": abs,
-        "int": int,
-        "double": float,
-        "sqrt": math.sqrt,
-        "greatest": max,
-        "least": min,
-    }
-
-
-def _between(low: int, high: int, share: float) -> int:
-    return int(low + min(max(share, 0.0), 0.999999) * (high - low + 1))
+    def _statement(self, statement: Statement, variables: dict[str, Any]) -> None:
+        values = [variables[name] for name in statement.names]
+        word = statement.text.split(None, 1)[0].lower()
+        if word in CONTROLS:
+            self.session.run(statement, values)
+        elif word in COMMITS:
+            self.send(self.tables[self.first], statement, values, writes=self.writes)
+        else:
+            self.send(self.tables[statement.text], statement, values, writes=statement.writes)

@@ -21,9 +21,10 @@ from typing import Any
 
 from safeops.naming import Name
 from safeops.rehearse.traffic.client import Session, client_of
-from safeops.rehearse.traffic.lanes import UNKNOWN, Books, Lane, ScriptLane, TableLane
+from safeops.rehearse.traffic.lanes import UNKNOWN, Books, Lane, TableLane
 from safeops.rehearse.traffic.ledger import Ledger
 from safeops.rehearse.traffic.plan import Script, TrafficPlan
+from safeops.rehearse.traffic.scripts import ScriptLane
 from safeops.rehearse.traffic.sql import Statement
 from safeops.rehearse.traffic.work import first_line, work_on
 
