@@ -345,12 +345,15 @@ def test_keys_of_every_kind(database):
         comparison = traffic.compare(database.observer())
     assert not result.errors
     assert comparison.lost == 0
-    assert all("writes" in result.phases["before"][table] for table in ("parents", "children"))
+    # A table of which no row can be written shows how long a write would wait.
+    assert set(result.phases["before"]) == {"parents", "children", "links", "heap", "empty_one"}
+    assert all({"writes", "reads"} == set(kinds) for kinds in result.phases["before"].values())
+    assert database.query("SELECT a FROM heap") == [(1,)]
     assert notes == (
         "nowhere does not exist before the upgrade: it gets no traffic.",
-        "heap has no key: its rows are only read.",
+        "heap has no key: its writes change no row.",
         "links: no new rows, because parent must be unique and no value can be made for it.",
-        "empty_one has no rows: it is only read.",
+        "empty_one has no rows: its writes change none.",
     )
 
 
@@ -398,6 +401,21 @@ def test_rows_that_are_wide_stay_in_the_database(database):
         assert not traffic.stop().errors
     # 60 rows of 3 MB.
     assert held < 150_000
+
+
+@pytest.mark.only("postgresql", "mysql")
+def test_a_write_of_a_table_without_a_key_waits_too(database):
+    database.execute("CREATE TABLE heap (a integer)")
+    with traffic_on(database, plan_of(database.observer(), [Name("heap")])) as traffic:
+        busy(traffic)
+        with database.observer().connect() as holder:
+            holder.exec_driver_sql(
+                "LOCK TABLE heap IN SHARE MODE" if database.kind == "postgresql" else "LOCK TABLES heap READ"
+            )
+            time.sleep(0.6)
+        busy(traffic)
+        result = traffic.stop()
+    assert "writes wait" in {stretch.how for stretch in result.blocked("heap", brief=0.3)}
 
 
 def test_memory_is_bounded_however_long_it_runs():

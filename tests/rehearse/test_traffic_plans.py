@@ -161,6 +161,19 @@ def test_the_statements_of_the_running_release(items):
     assert any("left out, because it fails now: duplicate key" in note for note in notes)
 
 
+@pytest.mark.only("postgresql")
+def test_statements_of_a_file_are_prepared_too(items, tmp_path):
+    plan = plan_from_file(
+        written(tmp_path, "\\set id random(1, 20)\nSELECT * FROM items WHERE id = :id;\nSELECT :id + :id;")
+    )
+    with Traffic(items.url, plan, rate=100.0) as traffic:
+        time.sleep(0.8)
+        items.execute("ALTER TABLE items ADD more integer")
+        time.sleep(0.8)
+        result = traffic.stop()
+    assert {(error.table, error.code) for error in result.errors} == {("items", "0A000")}
+
+
 @pytest.mark.only("pg18", "sqlite")
 def test_a_server_that_does_not_count_is_refused(items):
     with pytest.raises(UnsupportedOnDatabase, match="statements that the server has counted"):

@@ -48,6 +48,15 @@ class Client(client.Client):
             cursor.execute(statement.rendered(literals.__getitem__))
         return cursor
 
+    def can_prepare(self, session: Session, statement: Statement) -> bool:
+        session.connect()
+        try:
+            self._prepared(session, statement)
+        except Exception:
+            session.recover()
+            return False
+        return True
+
     def _prepared(self, session: Session, statement: Statement) -> str:
         # By PREPARE and EXECUTE it is the same with each driver.
         name = session.prepared.get(statement)

@@ -64,6 +64,10 @@ class Client(Port):
         """Render the conversion of a value to the type of a column."""
         return f"CAST({value} AS {type_})"
 
+    def can_prepare(self, session: Session, statement: Statement) -> bool:
+        """Return whether the server can keep a statement prepared, and applications use that."""
+        return False
+
     def key_of(self, cursor: Any) -> Any:
         """Return the key that the server made for the row of an INSERT."""
         return cursor.fetchone()[0] if self.returns_key else cursor.lastrowid or None

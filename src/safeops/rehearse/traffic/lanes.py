@@ -159,8 +159,10 @@ class TableLane(Lane):
             self._update_one(work, prepared)
         elif work.updates:
             self._transaction(work, prepared)
+        elif work.touch is not None:
+            self._touch(work, work.touch, prepared)
 
-    def _guarded(self, work: Work, statement: Statement, action: Callable[[], None], *rows: Values) -> None:
+    def _guarded(self, work: Work, statement: Statement, action: Callable[[], object], *rows: Values) -> None:
         self.at_risk = [(work.place, work.key(row)) for row in rows] if self.writes else []
         try:
             action()
@@ -205,6 +207,9 @@ class TableLane(Lane):
                 row.update(values)
 
         self._guarded(work, statement, update, row)
+
+    def _touch(self, work: Work, statement: Statement, prepared: bool) -> None:
+        self._guarded(work, statement, lambda: self.send(work.name, statement, (), writes=True, prepared=prepared))
 
     def _transaction(self, work: Work, prepared: bool) -> None:
         """Change two rows in one transaction, and read one of them."""

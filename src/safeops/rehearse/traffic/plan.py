@@ -163,7 +163,7 @@ def plan_of(engine: Engine, tables: Iterable[Name]) -> TrafficPlan:
         found = {table: database.table(table) for table in dict.fromkeys(tables)}
     traffic = [_Described(name, table).traffic() for name, table in found.items() if table is not None]
     notes = [f"{name} does not exist before the upgrade: it gets no traffic." for name in found if found[name] is None]
-    notes += [f"{one.table} has no key: its rows are only read." for one in traffic if not one.key]
+    notes += [f"{one.table} has no key: its writes change no row." for one in traffic if not one.key]
     return TrafficPlan(tuple(traffic), (), tuple(notes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from safeops.rehearse.traffic.expressions import evaluate
@@ -22,11 +22,19 @@ class ScriptLane(Lane):
         script: The script.
         table: Returns the table that a statement is about.
         columns: The values of each variable that is drawn from a column.
+        prepared: The statements of which every second one is sent prepared.
     """
 
-    def __init__(self, *lane: Any, script: Script, table: Callable[[str], str], columns: dict[str, list[Any]]) -> None:
+    def __init__(
+        self,
+        *lane: Any,
+        script: Script,
+        table: Callable[[str], str],
+        columns: dict[str, list[Any]],
+        prepared: Collection[Statement] = (),
+    ) -> None:
         super().__init__(*lane)
-        self.script, self.columns = script, columns
+        self.script, self.columns, self.prepared = script, columns, prepared
         self.statements = {step.sql: Statement.read(step.sql) for step in script.steps if step.sql}
         self.tables = {sql: table(sql) for sql in self.statements}
         self.writes = any(statement.writes for statement in self.statements.values())
@@ -59,4 +67,5 @@ class ScriptLane(Lane):
         elif word in COMMITS:
             self.send(self.tables[self.first], statement, values, writes=self.writes)
         else:
-            self.send(self.tables[statement.text], statement, values, writes=statement.writes)
+            prepared = statement in self.prepared and self.chance.random() < 0.5
+            self.send(self.tables[statement.text], statement, values, writes=statement.writes, prepared=prepared)

@@ -73,6 +73,15 @@ class Work:
     def delete(self) -> Statement:
         return Statement.joined(f"DELETE FROM {self._table}", *self._where())
 
+    @cached_property
+    def touch(self) -> Statement | None:
+        """A write that waits as any other and changes no row, for a table of which no row can be written."""
+        written = [column.name for column in self.traffic.columns if column.written]
+        if self.updates or self.insert is not None or not written:
+            return None
+        column = self.client.quoted(written[0])
+        return Statement((f"UPDATE {self._table} SET {column} = {column} WHERE 1 = 0",))
+
     def update(self, names: Sequence[str]) -> Statement:
         assigned = listed([f"{self.client.quoted(name)} = ", Variable(name)] for name in names)
         return Statement.joined(f"UPDATE {self._table} SET ", *assigned, *self._where())
@@ -102,7 +111,7 @@ class Work:
         notes: list[str] = []
         chance = random.Random(0)
         if not self.rows:
-            return [f"{self.name} has no rows: it is only read."]
+            return [f"{self.name} has no rows: its writes change none."]
         if not self.traffic.key:
             return notes
         for group in self.traffic.groups:

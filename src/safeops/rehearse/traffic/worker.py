@@ -117,30 +117,37 @@ class Running:
             case "mark":
                 self.books.latencies.mark(command["at"], command["phase"])
             case "pause":
-                self.books.paused.set()
-                for lane in self.lanes:
-                    lane.is_idle.clear()
-                    lane.is_idle.wait(command["seconds"])
-                self.books.ledger.flush()
+                self._pause(command["seconds"])
             case "resume":
                 self.books.paused.clear()
 
     def stop(self) -> dict[str, Any]:
         """End all clients; a statement that does not end is cancelled, and counts with the time that it has waited."""
         self.books.stopping.set()
-        deadline = time.monotonic() + GRACE
-        for lane in self.lanes:
-            lane.join(max(deadline - time.monotonic(), 0))
+        self._join(GRACE)
         for lane in self.lanes:
             if lane.is_alive():
                 self.client.cancel(lane.session)
-                lane.join(GRACE)
+        self._join(GRACE)
         for lane in self.lanes:
             if lane.is_alive():
                 lane.abandon()
         self.books.ledger.close()
         errors = [asdict(error) for error in self.books.errors.all()]
         return {**self.books.latencies.as_json(), "errors": errors, "notes": self.notes}
+
+    def _join(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for lane in self.lanes:
+            lane.join(max(deadline - time.monotonic(), 0))
+
+    def _pause(self, seconds: float) -> None:
+        self.books.paused.set()
+        deadline = time.monotonic() + seconds
+        for lane in self.lanes:
+            lane.is_idle.clear()
+            lane.is_idle.wait(max(deadline - time.monotonic(), 0))
+        self.books.ledger.flush()
 
     def _ticking(self) -> None:
         """Report now and then how much was done, and how long the present statements have waited."""
@@ -167,11 +174,13 @@ class Running:
     def _script_lanes(self, session: Session) -> Iterator[Lane]:
         for script in self.scripts:
             columns = self._columns(session, script)
+            statements = [Statement.read(step.sql) for step in script.steps if step.sql]
+            prepared = {one for one in statements if self.client.can_prepare(session, one)}
             rate = script.rate or self.rate / len(self.scripts)
             for place in range(self.writers):
                 label = f"script {place + 1}"
                 lane = (Session(self.client, self.url, label), self.books, self.writers / rate, self._chance())
-                yield ScriptLane(*lane, script=script, table=self._table, columns=columns)
+                yield ScriptLane(*lane, script=script, table=self._table, columns=columns, prepared=prepared)
 
     def _chance(self) -> random.Random:
         return random.Random(self.chance.random())
