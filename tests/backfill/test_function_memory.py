@@ -98,3 +98,19 @@ def test_wide_rows_among_narrow_ones(database):
     assert (report.rows, seen) == (800, sorted(seen))
     lengths = {i: 20000 + len(str(i)) if i % 3 == 0 else 0 for i in range(800)}
     assert database.query("SELECT id, w FROM people ORDER BY id") == [(i, f"{i} {lengths[i]}") for i in range(800)]
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_a_trigger_deletes_all_rows_of_the_next_portion(database):
+    wide_table(database)
+    first = "CREATE TRIGGER once AFTER UPDATE ON wide"
+    delete = "DELETE FROM wide WHERE id BETWEEN 2 AND 599"
+    if database.kind == "postgresql":
+        database.execute(
+            f"CREATE FUNCTION thin() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {delete}; RETURN NULL; END'",
+            f"{first} FOR EACH STATEMENT EXECUTE FUNCTION thin()",
+        )
+    else:
+        database.execute(f"{first} BEGIN {delete}; END")
+    migrate(database, lambda: backfill("wide", copied, batch_size=ROWS))
+    assert database.query("SELECT id, length(w) FROM wide ORDER BY id") == [(1, WIDTH), (ROWS, WIDTH)]

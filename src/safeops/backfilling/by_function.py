@@ -53,7 +53,8 @@ class ByFunction:
         """
         done = unfilled = 0
         with _collection_paused():
-            for rows in self._portions(function, keys):
+            # Of a portion, a trigger may have deleted every row while the one before it was written.
+            for rows in filter(None, self._portions(function, keys)):
                 done += len(rows)
                 unfilled += self._fill(function, rows, keys if len(rows) == scanned else "")
         return done, unfilled
