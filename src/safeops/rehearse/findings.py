@@ -25,3 +25,13 @@ def findings_of(config: Config, revisions: Sequence[str]) -> tuple[Mapping[str, 
     return {
         one.revision: [finding for finding in one.all if finding.verdict == UNSAFE] for one in reviewed.revisions
     }, ()
+
+
+def finding_of(sql: str, found: Sequence[Finding]) -> Finding | None:
+    """Return the finding about a statement; that with a call to write instead, if there are several."""
+    same = [one for one in found if one.statement and _plain(one.statement) == _plain(sql)]
+    return next((one for one in same if one.replacement), next(iter(same), None))
+
+
+def _plain(sql: str) -> str:
+    return " ".join(sql.split()).rstrip(";")

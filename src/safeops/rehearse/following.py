@@ -21,8 +21,9 @@ from safeops.databases.statements import Kind, kind_of, words_of
 from safeops.databases.waiting import Waiting
 from safeops.planned import summary
 
-MEASURED, SAMPLED, NOT_SEEN = "measured", "sampled", "not seen"
-"""How the locks of a statement were observed: by the session that sent it, by a second one every 10 ms, or not at all."""
+MEASURED, SAMPLED, REVIEWED, NOT_SEEN = "measured", "sampled", "reviewed", "not seen"
+"""How the locks of a statement are known: from the session that sent it, from a second one every 10 ms, from the review of
+its text, or not at all."""
 SEPARATE = 50
 """Statements of a revision that differ in numbers alone and are kept separately: a backfill sends many."""
 NOTICED = 0.1

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alembic.config import Config
 from sqlalchemy.engine import Engine
 
-from safeops.databases import database_on
+from safeops.databases import Database, database_on
 from safeops.databases.statements import names_in
+from safeops.judging.finding import Finding
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name
 from safeops.rehearse.blocking import BRIEF, Blocked, blocked_tables
-from safeops.rehearse.following import OBSERVER, Statement, following
+from safeops.rehearse.findings import finding_of
+from safeops.rehearse.following import NOT_SEEN, OBSERVER, REVIEWED, Statement, following
 from safeops.rehearse.projection import Projected, projected, rows_of
 from safeops.rehearse.running import run_up
 from safeops.rehearse.traffic import Replacements, following_recipes
@@ -80,9 +82,25 @@ def measured_run(config: Config, engine: Engine, revision: str, rows: Mapping[Na
             rows,
             database.describe(),
             replacements,
-            None if size is None or grown is None else grown - size,
+            None if size is None or grown is None else max(grown - size, 0),
             tuple(dict.fromkeys(filter(None, [watch.unseen, *followed.unseen]))),
         )
+
+
+def with_reviewed(run: Run, found: Mapping[str, Sequence[Finding]], database: Database) -> Run:
+    """Return a run whose statements have the locks that a review knows, if the server does not show them.
+
+    Args:
+        run: The run.
+        found: The findings of a review, by revision.
+        database: Knows what its locks block.
+    """
+    for one in run.statements:
+        finding = finding_of(one.sql, found.get(one.revision, ())) if one.seen == NOT_SEEN else None
+        if finding is not None and finding.lock and finding.table:
+            one.effects, one.seen = replace(one.effects, locks={finding.table: finding.lock}), REVIEWED
+    blocked = tuple(blocked_tables(run.statements, database))
+    return replace(run, blocked=blocked, waits=tuple(blamed(run.waits, run.statements)))
 
 
 # At the size of production --------------------------------------------------------------------------------------

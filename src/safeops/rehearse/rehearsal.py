@@ -152,15 +152,28 @@ def explained(copy: Copy, *, kept: bool = True) -> Iterator[None]:
     state = f"Production was not changed. {left}"
     try:
         yield
-    except KeyboardInterrupt as error:
-        remedy = "Before another rehearsal, remove it:" if drop else "Run it again."
-        raise NotReady(
-            "The rehearsal was stopped by Ctrl-C or SIGTERM.", remedy=remedy, code=drop, state=state
-        ) from error
-    except RevisionFailed as error:
-        failed = RevisionFailed(f"On the copy: {error.problem}", why=error.why, state=state)
-        failed.number = error.number
-        failed.remedy, failed.code = "Correct the revision, and rehearse it again. Before that, remove the copy:", drop
-        if not drop:
-            failed.remedy = "Correct the revision, and rehearse it again."
-        raise failed from error
+    except (KeyboardInterrupt, Exception) as error:
+        if _is_interrupted(error):
+            raise _stopped(drop, state) from error
+        if isinstance(error, RevisionFailed):
+            raise _on_the_copy(error, drop, state) from error
+        raise
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C caused an error: what cleans up after it may raise another one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _stopped(drop: str, state: str) -> NotReady:
+    remedy = "Before another rehearsal, remove it:" if drop else "Run it again."
+    return NotReady("The rehearsal was stopped by Ctrl-C or SIGTERM.", remedy=remedy, code=drop, state=state)
+
+
+def _on_the_copy(error: RevisionFailed, drop: str, state: str) -> RevisionFailed:
+    failed = RevisionFailed(f"On the copy: {error.problem}", why=error.why, code=drop, state=state)
+    before = " Before that, remove the copy:" if drop else ""
+    failed.remedy, failed.number = f"Correct the revision, and rehearse it again.{before}", error.number
+    return failed

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from safeops.databases import database_on
+from safeops.databases import database_for, database_on
 from safeops.naming import Name
 from safeops.rehearse.findings import findings_of
-from safeops.rehearse.following import OBSERVER
-from safeops.rehearse.measuring import Run, held_in_production, measured_run, seconds_in_production
+from safeops.rehearse.following import OBSERVER, Statement, following
+from safeops.rehearse.measuring import Run, held_in_production, measured_run, seconds_in_production, with_reviewed
 from safeops.rehearse.projection import Projected
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
@@ -73,6 +73,8 @@ class Rehearsing:
     ) -> None:
         self.copy, self.asked, self.small = copy, asked, small
         self.production, self.remarks = production or {}, list(remarks)
+        self.downs: list[Statement] = []
+        self._names: dict[str, Name] = {}
         self.began = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
     def run(self) -> Rehearsal:
@@ -93,7 +95,12 @@ class Rehearsing:
         with self.copy.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
             names = [table.name for table in tables_of(database_on(connection))]
+        self._names = {name.name: name for name in names}
         return [name for name in names if self.small is None or self.small.works_on(name)]
+
+    def _named(self, name: Name) -> str:
+        """Return a table as its statements and the traffic name it: with its schema."""
+        return str(name if name.schema else self._names.get(name.name, name))
 
     # There and back ---------------------------------------------------------------------------------------------
 
@@ -107,8 +114,9 @@ class Rehearsing:
 
     def _back(self, stage: Stage, way_back: WayBack, run: Run) -> Back:
         stage.resume()
-        with stage.phase("back"), quiet_logs(ALEMBIC, SAFEOPS):
-            back = way_back.down()
+        with stage.phase("back"), quiet_logs(ALEMBIC, SAFEOPS), following() as followed:
+            back = way_back.down(followed)
+        self.downs = followed.statements
         if not back.why:
             stage.compare("after the downgrade", run.replacements)
             back = way_back.compared(back, stage.touched())
@@ -120,6 +128,7 @@ class Rehearsing:
 
     def _judged(self, run: Run, back: Back, stage: Stage, pending: Sequence[Pending]) -> Rehearsal:
         found, why_not = findings_of(self.copy.config, [one.revision for one in pending])
+        run = with_reviewed(run, found, database_for(self.copy.engine.dialect, None))
         projected, held = self._in_production(run)
         traffic, asked = stage.result, self.asked
         evidence = Evidence(
@@ -130,8 +139,9 @@ class Rehearsing:
             verdict=judged(evidence),
             server=run.server,
             kind=self.copy.kind,
-            rows={str(name): rows for name, rows in self.copy.rows.items()},
+            rows={self._named(name): rows for name, rows in self.copy.rows.items()},
             run=run,
+            downs=tuple(self.downs),
             traffic=traffic,
             compared=stage.compared,
             back=back,

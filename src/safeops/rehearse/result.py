@@ -9,6 +9,7 @@ from typing import Any
 from safeops import __version__
 from safeops.planned import counted
 from safeops.rehearse.blocking import effect_of
+from safeops.rehearse.following import Statement
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
 from safeops.rehearse.traffic import Comparison, TrafficResult
@@ -32,6 +33,7 @@ class Rehearsal(Result):
         kind: The copy: "filled", "backup" or "as is".
         rows: The rows of each table of the copy before the upgrade.
         run: The upgrade: its statements, what their locks blocked, and who waited.
+        downs: The statements of the downgrade.
         traffic: What the traffic met; None without traffic.
         compared: What the comparisons with the ledger of the traffic found, by when they were made.
         back: The downgrade; None if it was not tried.
@@ -49,6 +51,7 @@ class Rehearsal(Result):
     kind: str = "filled"
     rows: Mapping[str, int] = field(default_factory=dict)
     run: Run = NOTHING
+    downs: tuple[Statement, ...] = ()
     traffic: TrafficResult | None = None
     compared: Mapping[str, Comparison] = field(default_factory=dict)
     back: Back | None = None
@@ -64,6 +67,11 @@ class Rehearsal(Result):
         if not self.verdict.ok:
             return PENDING
         return DONE if self.verdict.judged else ATTENTION
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The statements of the upgrade, and after them those of the downgrade."""
+        return (*self.run.statements, *self.downs)
 
     @property
     def summary(self) -> str:
@@ -108,7 +116,7 @@ class Rehearsal(Result):
             "copy": {"kind": self.kind, "rows": dict(self.rows)},
             "budgets": {"max_wait": self.max_wait, "max_seconds": self.max_seconds},
             "revisions": [_revision(one) for one in self.revisions],
-            "statements": [self._statement(place, one) for place, one in enumerate(self.run.statements)],
+            "statements": [self._statement(place, one) for place, one in enumerate(self.statements)],
             "waits": [wait.as_json() for wait in self.run.waits],
             "traffic": self._traffic_as_json(),
             "back": self.back.as_json() if self.back is not None else None,
@@ -151,7 +159,7 @@ class Rehearsal(Result):
         return {
             "phases": [[name, _since(began, start), _since(ended, start)] for name, began, ended in self.phases],
             "statements": [
-                [_since(one.began, start), _since(one.began + one.seconds, start)] for one in self.run.statements
+                [_since(one.began, start), _since(one.began + one.seconds, start)] for one in self.statements
             ],
             "tables": tables,
         }

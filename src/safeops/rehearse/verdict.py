@@ -9,10 +9,11 @@ from typing import Any
 from safeops.judging.finding import Finding
 from safeops.planned import counted
 from safeops.rehearse.blocking import ALL_WAIT, BRIEF, WRITES_WAIT
+from safeops.rehearse.findings import finding_of
 from safeops.rehearse.following import FILE
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
-from safeops.rehearse.traffic import Comparison, Loss, TrafficResult
+from safeops.rehearse.traffic import Comparison, Loss, TrafficError, TrafficResult
 from safeops.rehearse.waits import shortened
 from safeops.rehearse.way_back import Back
 
@@ -109,18 +110,11 @@ class Evidence:
         if place is None:
             return Missed(**parts)
         statement = self.run.statements[place]
-        known = _finding_of(statement, self.found.get(statement.revision, ()))
+        known = finding_of(statement.sql, self.found.get(statement.revision, ()))
         if known is not None:
             parts |= {"instead": known.replacement or "", "instead_down": known.replacement_downgrade or ""}
             parts |= {"advice": known.advice, "why": parts.get("why") or known.why}
         return Missed(revision=statement.revision, sql=shortened(statement.sql), **parts)
-
-
-def _finding_of(statement: Any, found: Sequence[Finding]) -> Finding | None:
-    """Return the finding about a statement; that with a call to write instead, if there are several."""
-    text = " ".join(statement.sql.split())
-    same = [one for one in found if one.statement and " ".join(one.statement.split()).rstrip(";") == text.rstrip(";")]
-    return next((one for one in same if one.replacement), next(iter(same), None))
 
 
 def judged(evidence: Evidence) -> Verdict:
@@ -221,16 +215,17 @@ def _budget(seconds: float) -> str:
 
 
 def _errors(evidence: Evidence) -> Iterator[Missed]:
+    kinds: dict[tuple[str, str], list[TrafficError]] = {}
     for error in evidence.traffic.errors if evidence.traffic is not None else ():
-        times = "once" if error.count == 1 else f"{error.count:,} times"
+        kinds.setdefault((error.table, error.message), []).append(error)
+    for (table, message), errors in kinds.items():
+        number = sum(error.count for error in errors)
         yield Missed(
             ERRORS,
-            f"A statement of the application on {error.table} failed {times}: {error.message}",
+            f"A statement of the application on {table} failed {'once' if number == 1 else f'{number:,} times'}: {message}",
             "The release that runs now sends it while, and after, the revisions run.",
-            sql=shortened(error.sql),
-            advice=RENEW
-            if CACHED_PLAN in error.message
-            else "Change the schema in steps that both releases understand.",
+            sql=shortened(errors[0].sql),
+            advice=RENEW if CACHED_PLAN in message else "Change the schema in steps that both releases understand.",
         )
 
 

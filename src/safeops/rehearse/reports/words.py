@@ -29,7 +29,7 @@ def copy_text(report: Report) -> str:
 
 def statements_of(report: Report, revision: str) -> tuple[list[Mapping[str, Any]], int]:
     """Return the statements of a revision that are worth showing, in order, and how many others there are."""
-    own = [one for one in report["statements"] if one["revision"] == revision]
+    own = [one for one in report["statements"] if one["revision"] == revision and one["direction"] == "up"]
     noticed = [
         one for one in own if one["effect"] != FREE or one["seconds"] >= NOTICED or one["longest_wait"] >= NOTICED
     ]
