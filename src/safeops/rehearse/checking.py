@@ -15,8 +15,9 @@ from safeops.databases import Database, sqltext
 from safeops.databases.definitions import Column
 from safeops.errors import FillingFailed
 from safeops.rehearse.layout import Layout, Slot, keys_of
+from safeops.rehearse.literals import literals_in
 from safeops.rehearse.shapes import ColumnShape
-from safeops.rehearse.values import Generator, Spell, Type, Values, literals_in
+from safeops.rehearse.values import Generator, Spell, Type, Values
 
 Found: TypeAlias = Sequence[tuple[str, ...]]
 SAMPLE = 1_000

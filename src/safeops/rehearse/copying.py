@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,34 +11,30 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import Database, database_on
 from safeops.databases.connections import run_on_connection
-from safeops.databases.ports import Port
-from safeops.errors import InvalidArgument, NotReady, RevisionFailed, Unreachable
+from safeops.errors import InvalidArgument, NotReady, RevisionFailed
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
 from safeops.planned import size_text
 from safeops.rehearse.embedded import temporary_server
 from safeops.rehearse.filling import Progress, fill
+from safeops.rehearse.inserting import Inserts
 from safeops.rehearse.later_constraints import later_tables
-from safeops.rehearse.shapes import Statistics, TableShape, shapes_of, tables_of, uniform
-from safeops.rehearse.values import Inserts
+from safeops.rehearse.production import Copies, Production, identity_of, production_of
+from safeops.rehearse.shapes import Statistics, TableShape, tables_of, uniform
 from safeops.runner.environment import (
-    VERSION_OPTIONS,
     Inspection,
-    ReachedDatabase,
     current_on,
     explaining_errors,
-    reach_existing,
 )
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
 from safeops.runner.restoring import restore
 from safeops.runner.revision_run import ending_on_signals
-from safeops.runner.revisions import scripts_of, steps_between
+from safeops.runner.revisions import steps_between
 from safeops.runner.temporary_database import (
     TemporaryDatabase,
     check_empty,
@@ -58,21 +53,6 @@ WIDTH = 16
 FACTOR = 3
 """How much more than the values a table takes, with its indexes and what the server logs."""
 INTO = "--into"
-
-
-class Copies(Port):
-    """Which database this is, and how to remove it."""
-
-    place = "safeops.rehearse.{family}.copies:Copies"
-    asked = "A copy"
-
-    @abstractmethod
-    def identity(self) -> set[tuple[str, ...]]:
-        """Return facts about the server with the name of the database: two databases that share one are the same."""
-
-    @abstractmethod
-    def how_to_drop(self) -> str:
-        """Return the command that removes the database."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +76,6 @@ class Copy:
     kind: str
     production: Mapping[Name, TableShape] = field(default_factory=dict)
     how_to_drop: str = ""
-
-
-@dataclass(frozen=True)
-class Production:
-    """What is known of the database that the copy represents, which is only read.
-
-    Args:
-        script: The revisions of the project.
-        revisions: Those that it is at.
-        options: How env.py names the table of versions.
-        shapes: The shapes of its tables, if they were requested.
-        taken: Facts about databases that must not become the copy, each with what it is.
-        url: The URL of the project's own database, if that was reached.
-    """
-
-    script: ScriptDirectory
-    revisions: tuple[str, ...]
-    options: Mapping[str, str]
-    shapes: Mapping[Name, TableShape]
-    taken: Mapping[tuple[str, ...], str]
-    url: URL | None
 
 
 @contextmanager
@@ -156,7 +115,7 @@ def open_copy(
             "--as-is needs a database that has rows.", remedy="Name it:", code="safeops rehearse --as-is --into URL"
         )
     with ending_on_signals():
-        production = _production(config, like, revision, with_shapes=backup is None and not as_is)
+        production = production_of(config, like, revision, with_shapes=backup is None and not as_is)
         with _place(config, into, production) as url:
             yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress, revision)
 
@@ -193,46 +152,6 @@ def _opened(
         if left:
             log.warning("the copy keeps what was made in it so far. To remove it: %s", left)
         raise
-
-
-# Production -----------------------------------------------------------------------------------------------------
-
-
-def _production(config: Config, like: str | None, revision: str, *, with_shapes: bool) -> Production:
-    script, reached = scripts_of(config), _reached(config)
-    options = {key: reached.options[key] for key in VERSION_OPTIONS if reached.options.get(key)} if reached else {}
-    taken: dict[tuple[str, ...], str] = {}
-    if reached is not None:
-        taken |= dict.fromkeys(reached.connected(identity_of), "the project's own database")
-    if like is None:
-        current = reached.current if reached is not None else _before(script, revision)
-        return Production(script, current, options, {}, taken, reached.engine.url if reached else None)
-    engine = sa.create_engine(scratch_url_of(like, "--like"), poolclass=NullPool, hide_parameters=True)
-    with explaining_errors():
-        taken |= dict.fromkeys(run_on_connection(engine, identity_of), "the database of --like")
-        current = run_on_connection(engine, lambda own: current_on(own, dict(options)))
-        shapes = shapes_of(engine) if with_shapes else {}
-    return Production(script, current, options, shapes, taken, engine.url)
-
-
-def _reached(config: Config) -> ReachedDatabase | None:
-    """Return the project's own database; None if there is none yet, or it cannot be reached from here."""
-    try:
-        return reach_existing(config)
-    except Unreachable as error:
-        log.info("rehearse: the project's own database is not read: %s", error.problem)
-        return None
-
-
-def _before(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
-    found = script.get_revisions(revision)
-    down = [one.down_revision for one in found if one is not None]
-    return tuple(one for each in down for one in ((each,) if isinstance(each, str) else each or ()))
-
-
-def identity_of(connection: Connection) -> set[tuple[str, ...]]:
-    """Return facts about a database that no other one shares."""
-    return Copies.of(database_on(connection)).identity()
 
 
 # The place of the copy ------------------------------------------------------------------------------------------

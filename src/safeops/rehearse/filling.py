@@ -15,9 +15,9 @@ from safeops.databases.definitions import Table
 from safeops.errors import FillingFailed
 from safeops.naming import Name
 from safeops.planned import summary
+from safeops.rehearse.inserting import Inserts
 from safeops.rehearse.row_plan import BACKUP, RowPlan
 from safeops.rehearse.shapes import TableShape
-from safeops.rehearse.values import Inserts
 
 log = logging.getLogger("safeops")
 

@@ -11,6 +11,7 @@ from safeops.databases.definitions import Column, Constraint, Table
 from safeops.errors import FillingFailed
 from safeops.naming import Name
 from safeops.rehearse.checking import KEPT, Checked, Picking, rules_of
+from safeops.rehearse.inserting import Inserts
 from safeops.rehearse.later_constraints import adopted, without_later
 from safeops.rehearse.layout import (
     Layout,
@@ -23,7 +24,7 @@ from safeops.rehearse.layout import (
     wanted_rows,
 )
 from safeops.rehearse.shapes import ColumnShape, TableShape, tables_of
-from safeops.rehearse.values import Generator, Inserts, Spell, Type
+from safeops.rehearse.values import Generator, Spell, Type
 
 log = logging.getLogger("safeops")
 

@@ -6,7 +6,6 @@ values that the numbers of other rows give.
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from itertools import combinations
 from math import prod
 from typing import TypeAlias
 
-from safeops.databases import sqltext
-from safeops.databases.definitions import Column, Table
+from safeops.databases.definitions import Column
 from safeops.databases.ports import Port
-from safeops.naming import Name
+from safeops.rehearse.literals import days_in, numbers_in, plain
 from safeops.rehearse.patterns import Places, places_of, places_of_like
 from safeops.rehearse.shapes import ColumnShape
 
@@ -168,13 +166,13 @@ class Generator(Port):
         """
         match type_.kind:
             case "integer":
-                return self._integers(type_, shape, rows, _numbers_in(literals))
+                return self._integers(type_, shape, rows, numbers_in(literals))
             case "number" | "real":
-                return self._decimals(type_, _numbers_in(literals))
+                return self._decimals(type_, numbers_in(literals))
             case "text":
                 return self._texts(type_, shape, rows, list(literals))
             case "date" | "moment":
-                return self._times(type_, _days_in(literals))
+                return self._times(type_, days_in(literals))
             case "choice":
                 values = [self.cast(self.literal(label), type_) for label in type_.labels]
                 return [Values(len(values), lambda number: self.chosen(values, number), len(values))]
@@ -224,7 +222,7 @@ class Generator(Port):
             found += [self._words(3, "A"), self._words(min(longest, 6), "a")]
         found += [*map(self._matching, filter(None, map(places_of, literals)))]
         found += [*map(self._matching, filter(None, map(places_of_like, literals)))]
-        around = [*filter(None, map(_plain, literals)), "https://example.com/", "+49"]
+        around = [*filter(None, map(plain, literals)), "https://example.com/", "+49"]
         found += [self._around("a", "@example.com"), self._around('{"n": "', '"}')]
         for text in around:
             found += [self._around(text, ""), self._around("", text), self._around(text, "", self.zeros)]
@@ -283,84 +281,17 @@ class Generator(Port):
         """Return values to try against a check, those that it mentions first."""
         mentioned: list[str] = []
         if type_.kind in ("integer", "number", "real"):
-            numbers = sorted(set(_numbers_in(literals)))
+            numbers = sorted(set(numbers_in(literals)))
             between = [(low + high) / 2 for low, high in combinations(numbers, 2)]
             numbers += [one + step for one in numbers for step in (-1, 1)] + between
             if type_.kind == "integer":
                 numbers = [Decimal(int(one)) for one in numbers]
             mentioned = [self.cast(f"{one:f}", type_) for one in dict.fromkeys(numbers)]
         elif type_.kind == "text":
-            mentioned = [self.literal(text) for text in dict.fromkeys((*literals, *map(_plain, literals)))]
+            mentioned = [self.literal(text) for text in dict.fromkeys((*literals, *map(plain, literals)))]
         made = self.variants(type_, shape, 1000, literals)
         spelled = (one.spell(str(place)) for place in (0, 1, 5, 40) for one in made if one.capacity > place)
         return [*mentioned, *dict.fromkeys(spelled)]
-
-
-class Inserts(Port):
-    """How many rows are inserted at once, and what an insert needs around it."""
-
-    place = "safeops.rehearse.{family}.inserting:Inserts"
-    asked = "Filling a table"
-
-    batch: int = 100_000
-    """Rows of one statement."""
-    checks_foreign_keys_at_once = True
-    """A row whose foreign key refers to a later row is refused."""
-
-    def begin(self) -> None:
-        """Prepare the session."""
-
-    def end(self, tables: Sequence[Table]) -> None:
-        """Move the sequences on."""
-
-    @abstractmethod
-    def analyze(self, tables: Sequence[Table]) -> None:
-        """Count the distributions for the planner."""
-
-    def refused(self, table: Table) -> str | None:
-        """Return why a table cannot be filled; None if it can."""
-        return None
-
-    def checks(self, table: Table) -> dict[str, str]:
-        """Return conditions that the rows must meet in addition to the checks of the table, by what they are."""
-        return {}
-
-    def firing(self, table: Name) -> list[str]:
-        """Return the triggers of a project's own that fire for each new row."""
-        return []
-
-    def defer(self, table: Table, key: str) -> None:
-        """Have a foreign key checked at the end of the transaction; the session is in one."""
-
-    def restore(self, table: Table, key: str) -> None:
-        """Have it checked as it was before."""
-
-
-def literals_in(sql: str) -> list[str]:
-    """Return the texts and the numbers that an expression mentions, in order; a minus before a number belongs to it."""
-    found: list[str] = []
-    before = ""
-    for kind, text in sqltext.tokens(sql):
-        if kind == "string":
-            found.append(text[text.index("'") + 1 : -1].replace("''", "'"))
-        elif kind == "number":
-            found.append(f"-{text}" if before == "-" else text)
-        before = text
-    return list(dict.fromkeys(found))
-
-
-def _numbers_in(literals: Iterable[str]) -> list[Decimal]:
-    return [Decimal(one) for one in literals if re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", one)]
-
-
-def _days_in(literals: Iterable[str]) -> list[str]:
-    days = [match[0] for one in literals if (match := re.match(r"\d{4}-\d\d-\d\d", one))]
-    return sorted(set(days))
-
-
-def _plain(text: str) -> str:
-    """Return a pattern without its wildcards."""
-    return re.sub(r"\\.|\[[^\]]*\]|\{[^}]*\}|[%_^$*+?.()|~\\]", "", text)
 
 
 def _letters_for(count: int) -> int:

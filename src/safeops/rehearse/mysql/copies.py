@@ -6,12 +6,12 @@ from contextlib import suppress
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.rehearse import copying
+from safeops.rehearse import production
 
 FACTS = {"server": "SELECT @@server_uuid", "place": "SELECT CONCAT_WS(' ', @@hostname, @@port, @@datadir)"}
 
 
-class Copies(copying.Copies):
+class Copies(production.Copies):
     """By the identifier of the server, and by its host, port and folder."""
 
     def identity(self) -> set[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from safeops.databases.definitions import Table
 from safeops.naming import Name
-from safeops.rehearse import values
+from safeops.rehearse import inserting
 
 TRIGGERS = """
 SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = :name
@@ -22,10 +22,8 @@ WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = :name AND PARTITION_METHOD IS N
 """
 
 
-class Inserts(values.Inserts):
+class Inserts(inserting.Inserts):
     """Foreign keys are not checked: the values of the rows that they refer to are known beforehand."""
-
-    checks_foreign_keys_at_once = False
 
     def begin(self) -> None:
         self.run("SET SESSION foreign_key_checks = 0")

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.rehearse import copying
+from safeops.rehearse import production
 
 FACTS = {
     "cluster": "SELECT CAST(system_identifier AS text) FROM pg_control_system()",
@@ -14,7 +14,7 @@ FACTS = {
 }
 
 
-class Copies(copying.Copies):
+class Copies(production.Copies):
     """By the identifier of the cluster, which a replica shares, and by when the server was started."""
 
     def identity(self) -> set[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from safeops.databases.definitions import Table
 from safeops.naming import Name
-from safeops.rehearse import values
+from safeops.rehearse import inserting
 
 PARTITIONS = """
 SELECT pg_get_partition_constraintdef(t.relid) FROM pg_partition_tree({id}) t WHERE t.isleaf AND t.relid <> {id}
@@ -22,7 +22,7 @@ SELECT k.condeferrable, k.condeferred FROM pg_constraint k WHERE k.conrelid = {i
 SEQUENCE = re.compile(r"nextval\((.+::regclass)\)")
 
 
-class Inserts(values.Inserts):
+class Inserts(inserting.Inserts):
     """Foreign keys that refer to later rows are checked at the end of the transaction."""
 
     def refused(self, table: Table) -> str | None:

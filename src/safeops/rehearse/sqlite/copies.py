@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 
-from safeops.rehearse import copying
+from safeops.rehearse import production
 
 
-class Copies(copying.Copies):
+class Copies(production.Copies):
     """By the file, which may have several names."""
 
     @property

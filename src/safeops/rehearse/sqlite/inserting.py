@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from safeops.databases.definitions import Table
 from safeops.naming import Name
-from safeops.rehearse import values
+from safeops.rehearse import inserting
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:name) ORDER BY name"
 
 
-class Inserts(values.Inserts):
+class Inserts(inserting.Inserts):
     """Foreign keys are not checked: the values of the rows that they refer to are known beforehand."""
 
     batch = 1_000_000
-    checks_foreign_keys_at_once = False
 
     def begin(self) -> None:
         self.run("PRAGMA foreign_keys = OFF")
