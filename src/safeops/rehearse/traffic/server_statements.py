@@ -23,11 +23,15 @@ RATE = 100.0
 LEAST = 0.5
 NAME = r"(?:[\w.]|\"[^\"]+\")+"
 _PLACE = re.compile(r"\$(\d+)")
-_COMPARED = re.compile(rf"({NAME})\s*(?:=|<>|!=|<=|>=|<|>|LIKE|ILIKE|~)\s*\$(\d+)", re.I)
+# Since PostgreSQL 18 a list of constants is shown as its first one and a comment.
+_CAST = re.compile(r"\s*/\*.*?\*/|(?<=\d)::\w+(?: (?:PRECISION|VARYING|WITH(?:OUT)? TIME ZONE))?(?:\([\d, ]+\))?", re.I)
+_COMPARED = re.compile(rf"({NAME})\)*\s*(?:=|<>|!=|<=|>=|<|>|LIKE|ILIKE|~|[-+*/]|\|\|)\s*(?:\w+\()*\$(\d+)", re.I)
 _IN = re.compile(rf"({NAME})\s+IN\s*\(\s*(\$\d+(?:\s*,\s*\$\d+)*)\s*\)", re.I)
 _BETWEEN = re.compile(rf"({NAME})\s+BETWEEN\s+\$(\d+)\s+AND\s+\$(\d+)", re.I)
 _INSERTED = re.compile(rf"INSERT\s+INTO\s+({NAME})\s*\(([^()]*)\)\s*VALUES\s*(\(.*)", re.I | re.S)
-_ROWS = re.compile(r"(LIMIT|OFFSET)\s+\$(\d+)", re.I)
+_FIXED = re.compile(r"(LIMIT|OFFSET|INTERVAL)\s+\$(\d+)", re.I)
+FIXED = {"LIMIT": "10", "OFFSET": "0", "INTERVAL": "'1 day'"}
+"""The values of parameters that are compared with no column."""
 _TABLES = re.compile(rf"\b(?:FROM|JOIN|UPDATE|INTO)\s+(?:ONLY\s+)?({NAME})(?:\s+(?:AS\s+)?(\w+))?", re.I)
 
 
@@ -59,7 +63,7 @@ def plan_from_server(url: URL | str) -> TrafficPlan:
     address = url if isinstance(url, str) else url.render_as_string(hide_password=False)
     engine = sa.create_engine(client_of(address)[1], poolclass=NullPool)
     with engine.connect() as connection:
-        counted = ServerStatements.of(database_on(connection)).counted(MOST)
+        counted = [one for one in ServerStatements.of(database_on(connection)).counted(MOST) if _TABLES.search(one[0])]
         whole = sum(calls for _, calls in counted)
         columns = _columns_on(connection)
         read = [_Counted(sql, columns) for sql, _ in counted]
@@ -92,11 +96,13 @@ class _Counted:
         found = {label: table for table, alias in _TABLES.findall(sql) for label in (alias, table) if label}
         self._tables = {_unquoted(label).rpartition(".")[2]: _name(table) for label, table in found.items()}
         self._columns_of = columns_of
-        rows = {number: "10" if word.upper() == "LIMIT" else "0" for word, number in _ROWS.findall(sql)}
-        places = {number: self._column(name) for name, number in _named(sql) if number not in rows}
-        missing = [number for number in _PLACE.findall(sql) if number not in rows and places.get(number) is None]
+        # The casts that SQLAlchemy writes stay in the statement; here they only separate a column from its parameter.
+        bare = _CAST.sub("", sql)
+        fixed = {number: FIXED[word.upper()] for word, number in _FIXED.findall(bare)}
+        places = {number: self._column(name) for name, number in _named(bare) if number not in fixed}
+        missing = [number for number in _PLACE.findall(sql) if number not in fixed and places.get(number) is None]
         self.unknown = f"${missing[0]}" if missing else ""
-        self.sql = _PLACE.sub(lambda place: rows.get(place[1], f":p{place[1]}"), sql)
+        self.sql = _PLACE.sub(lambda place: fixed.get(place[1], f":p{place[1]}"), sql)
         self.columns = tuple((f"p{number}", *column) for number, column in places.items() if column is not None)
         self.place = f"statement {' '.join(sql.split())[:60]}"
 
