@@ -137,6 +137,7 @@ def test_metadata_locks(tmp_path: Path, database: Database) -> None:
             assert (dropped.seen, dropped.application) == ("sampled", "brief")
         else:
             assert (trigger.seen, dropped.locks, dropped.seen) == ("not seen", {}, "not seen")
+            assert (trigger.application, dropped.application) == ("unknown", "unknown")
             assert any("setup_instruments SET ENABLED" in remark for remark in found.remarks)
 
 
@@ -157,6 +158,21 @@ def test_the_file_is_held(tmp_path: Path, database: Database) -> None:
     begun = next(one for one in rebuilt if one.sql.startswith("BEGIN"))
     assert begun.held_seconds > copied.held_seconds
     assert begun.prolonged_by[0] == copied.sql
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg2"])
+@pytest.mark.only("pg18")
+def test_drivers(tmp_path: Path, database: Database, driver: str) -> None:
+    """A second session is opened as env.py opens its own, also in a running event loop."""
+    statement = "CREATE INDEX CONCURRENTLY ix_age ON users (age)"
+    project = Project(tmp_path, database.with_driver(driver), env="async" if driver == "asyncpg" else "sync")
+    project.write("tables", "\n".join(f"op.execute({sql!r})" for sql in TABLES), down=None)
+    project.write(
+        "r1", f"{in_autocommit([statement])}\nop.add_column('users', sa.Column('a', sa.Text()))", down="tables"
+    )
+    built, added = trace(project.config, ["r1"]).statements
+    assert (built.locks, built.built, built.seen) == ({USERS: "SHARE UPDATE EXCLUSIVE"}, (USERS,), "sampled")
+    assert (added.locks, added.in_transaction) == ({USERS: "ACCESS EXCLUSIVE"}, True)
 
 
 @pytest.mark.only("pg18")

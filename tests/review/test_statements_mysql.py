@@ -19,7 +19,7 @@ from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.truths import truth_of
 from safeops.naming import Name
-from safeops.review.mysql.tracer import tried_way
+from safeops.review.mysql.ways import tried_way
 
 TABLES = {
     "t": "id INT PRIMARY KEY AUTO_INCREMENT, a INT, b VARCHAR(20), c VARCHAR(100) NOT NULL, d TEXT, e ENUM('x', 'y'),"

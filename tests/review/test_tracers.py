@@ -11,7 +11,7 @@ from tests.projects import Project
 from tests.servers import Database
 
 from safeops.judging.sent import Recording, Sent
-from safeops.review.mysql.tracer import changed_table
+from safeops.review.mysql.ways import changed_table
 from safeops.review.scratch import record_scratch
 
 BASE = """

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from tests.review.watched import MANY, Truth
 
 from safeops.databases.statements import words_of
-from safeops.review.mysql.tracer import changed_table, tried_way
+from safeops.review.mysql.ways import changed_table, tried_way
 
 _HANDLERS = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_rnd_next', 'Handler_read_next', 'Handler_write')"
 _LOCKED = "SELECT trx_rows_locked FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = %s"

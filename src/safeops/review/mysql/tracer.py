@@ -3,141 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-from safeops.databases import sqltext
 from safeops.databases.statements import Kind, kind_of, names_in, words_of
-from safeops.judging.mysql.truths import BLOCKS, METADATA, NO_WRITE, READ, WRITE
-from safeops.judging.truths import BUILD, CATALOGUE, LONG, REWRITE, ROWS, Measured
+from safeops.judging.mysql.truths import BLOCKS
+from safeops.judging.truths import CATALOGUE, ROWS, Measured
 from safeops.naming import Name
 from safeops.planned import ALL, NOTHING, WRITES
 from safeops.review import tracing
 from safeops.review.mysql.files import Files
+from safeops.review.mysql.metadata_locks import (
+    BLOCKING,
+    BRIEF_METADATA,
+    ENABLE,
+    HELD,
+    INSTRUMENT,
+    LIMIT,
+    MODES,
+    READER,
+    STRONG,
+    WAYS_ONLY,
+    WRITER,
+    lock_of,
+    locked_tables,
+)
+from safeops.review.mysql.ways import Way, changed_table, requested_way, tried_way
 from safeops.review.sampling import Questions, Sampler
 
-
-class Way(NamedTuple):
-    """An algorithm and a lock to request, and the work that they imply."""
-
-    algorithm: str
-    lock: str
-    work: str
-
-    def __str__(self) -> str:
-        return ", ".join(filter(None, (f"ALGORITHM={self.algorithm}", self.lock and f"LOCK={self.lock}")))
-
-
-# Least blocking first. With INSTANT both servers reject a LOCK clause.
-WAYS = (
-    Way("INSTANT", "", CATALOGUE),
-    Way("NOCOPY", "NONE", BUILD),
-    Way("INPLACE", "NONE", REWRITE),
-    Way("NOCOPY", "SHARED", BUILD),
-    Way("INPLACE", "SHARED", REWRITE),
-    Way("COPY", "SHARED", REWRITE),
-    Way("COPY", "EXCLUSIVE", REWRITE),
-)
-SERVER_CHOOSES = frozenset({"ALGORITHM", "LOCK"})
-"""Words of a statement that already has an algorithm or a lock."""
-INDEXES = frozenset(
-    {("CREATE", "INDEX"), ("CREATE", "UNIQUE"), ("CREATE", "FULLTEXT"), ("CREATE", "SPATIAL"), ("DROP", "INDEX")}
-)
-Send = Callable[[str], None]
 CHANGING = frozenset({("UPDATE",), ("DELETE",), ("REPLACE",)})
 KEEPING = CHANGING | {("INSERT",), ("SELECT",), ("WITH",)}
 """First words of statements that do not commit: their locks are held until the transaction ends."""
 PREFIX = re.compile(r"^\s*SET\s+STATEMENT\b.*?\sFOR\s+", re.IGNORECASE | re.DOTALL)
 """Variables of one statement, on MariaDB."""
-BRIEF_METADATA = f"{METADATA}, briefly"
 LOCK_TABLES = ("LOCK", "TABLES")
 LOCKS = {"LOCK=SHARED": WRITES, "LOCK=EXCLUSIVE": ALL}
-BLOCKING = {
-    "EXCLUSIVE": METADATA,
-    "SHARED_NO_READ_WRITE": WRITE,
-    "SHARED_NO_WRITE": NO_WRITE,
-    "SHARED_READ_ONLY": READ,
-}
-"""Metadata locks that block reads or writes, the strongest first."""
-STRONG = frozenset({"EXCLUSIVE", "SHARED_NO_READ_WRITE"})
-MODES = {**BLOCKING, "SHARED_WRITE": "SHARED_WRITE metadata lock"}
 TABLES = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-INSTRUMENT = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'"
-ENABLE = "UPDATE performance_schema.setup_instruments SET ENABLED = 'YES' WHERE NAME = 'wait/lock/metadata/sql/mdl'"
-WAYS_ONLY = "Of ALTER TABLE the algorithm and the lock are shown."
-HELD = """SELECT l.OBJECT_NAME, l.LOCK_TYPE, l.LOCK_STATUS = 'GRANTED' FROM performance_schema.metadata_locks l
-  JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID
-  WHERE t.PROCESSLIST_ID = {session} AND l.OBJECT_TYPE = 'TABLE'"""
-READER = "SELECT 1 FROM {table} WHERE 1 = 0"
-WRITER = f"{READER} FOR UPDATE"
-LIMIT = "SET SESSION lock_wait_timeout = 1"
-
-
-def tried_way(send: Send, sql: str) -> Way | None:
-    """Change a table with the least blocking algorithm, and return that; None if none could be requested.
-
-    The server rejects an impossible algorithm at once, without changing anything.
-
-    Args:
-        send: Sends a statement, and raises if the server refuses it.
-        sql: ALTER TABLE, CREATE INDEX or DROP INDEX.
-    """
-    words = words_of(sql)
-    if not SERVER_CHOOSES.isdisjoint(words) or ";" in words[:-1]:
-        return None
-    text = _altering(sql) or sql.rstrip().removesuffix(";")
-    creates_index = words[:2] in INDEXES and words[0] == "CREATE"
-    for way in WAYS:
-        asked = str(way).replace(",", "") if creates_index else f", {way}"
-        with suppress(Exception):
-            # On a separate line: the statement can end with a comment.
-            send(f"{text}\n{asked}")
-            return way._replace(work=BUILD) if creates_index and way.work == REWRITE else way
-    return None
-
-
-def _altering(sql: str) -> str | None:
-    """Return DROP INDEX as ALTER TABLE, because MariaDB takes no algorithm there; None for other statements."""
-    texts = [text for _, text in sqltext.tokens(sql) if text != ";"]
-    words = [text.upper() for text in texts]
-    if words[:2] != ["DROP", "INDEX"] or "ON" not in words:
-        return None
-    place = words.index("ON")
-    return f"ALTER TABLE {''.join(texts[place + 1 :])} DROP INDEX {' '.join(texts[2:place])}"
-
-
-def changed_table(sql: str) -> Name | None:
-    """Return the table of ALTER TABLE, CREATE INDEX or DROP INDEX; None for other statements."""
-    texts = [text for _, text in sqltext.tokens(sql)]
-    words = [text.upper() for text in texts]
-    if words[:1] == ["ALTER"] and "TABLE" in words[:4]:
-        start = words.index("TABLE") + 1
-        start += 2 if words[start : start + 2] == ["IF", "EXISTS"] else 0
-    elif tuple(words[:2]) in INDEXES:
-        start = words.index("ON") + 1 if "ON" in words else len(words)
-    else:
-        return None
-    named = [sqltext.unquoted(text) for text in texts[start : start + 3]]
-    if len(named) == 3 and named[1] == ".":
-        return Name(named[2], named[0])
-    return Name(named[0]) if named else None
-
-
-def requested_way(sql: str) -> Way | None:
-    """Return the algorithm and the lock that a statement names: the server refuses it if it cannot keep to them.
-
-    None if it leaves the lock to the server.
-    """
-    words = words_of(sql)
-    named = {
-        word: words[at + 2] for at, word in enumerate(words[:-2]) if word in SERVER_CHOOSES and words[at + 1] == "="
-    }
-    algorithm, lock = named.get("ALGORITHM", ""), named.get("LOCK", "")
-    known = next((way for way in WAYS if (way.algorithm, way.lock) == (algorithm, lock)), None)
-    return known or (Way(algorithm, lock, REWRITE) if lock else None)
 
 
 @dataclass
@@ -152,23 +56,6 @@ class Change:
     seconds: float = 0.0
     files: Files | None = None
     sampler: Sampler | None = None
-
-
-def _lock(modes: set[str], known: Mapping[str, str], work: str) -> str:
-    """Return the strongest of the modes that are known; empty if there is none."""
-    strongest = next((known[mode] for mode in known if mode in modes), "")
-    if strongest == METADATA and work in LONG:
-        # Work that does not let writers in has a lock against them before the exclusive one at its end.
-        return NO_WRITE if "SHARED_NO_WRITE" in modes else BRIEF_METADATA
-    return strongest
-
-
-def _locked_tables(sql: str) -> Iterator[tuple[str, str]]:
-    """Yield each table of LOCK TABLES with its lock: on MariaDB the metadata lock of READ is that of a query."""
-    texts = [sqltext.unquoted(text) for _, text in sqltext.tokens(sql)]
-    for at, text in enumerate(texts):
-        if text.upper() in ("READ", "WRITE"):
-            yield texts[at - 1], WRITE if text.upper() == "WRITE" else READ
 
 
 def _work(change: Change, table: str, after: Files | None) -> str | None:
@@ -217,12 +104,12 @@ class Tracer(tracing.Tracer):
         """Yield each table that was there before the revision, with its lock and the work on it."""
         words, old = words_of(change.sql), self.old or frozenset()
         if words[:2] == LOCK_TABLES:
-            yield from ((Name(table), lock, CATALOGUE) for table, lock in _locked_tables(change.sql) if table in old)
+            yield from ((Name(table), lock, CATALOGUE) for table, lock in locked_tables(change.sql) if table in old)
             return
         for table in sorted(table for table in {table for table, _ in seen} & old if not tracing.is_own(table)):
             modes = {mode for name, mode in seen if name == table}
             work = ROWS if words[:1] in CHANGING else _work(change, table, after) or CATALOGUE
-            lock = _lock(modes, MODES if words[:1] in KEEPING else BLOCKING, work)
+            lock = lock_of(modes, MODES if words[:1] in KEEPING else BLOCKING, work)
             if lock:
                 yield Name(table), lock, work
 
