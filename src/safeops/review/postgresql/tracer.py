@@ -25,8 +25,10 @@ RELATIONS = """SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_relation_
     coalesce(i.indrelid, c.oid), pg_stat_get_xact_numscans(c.oid)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
   LEFT JOIN pg_class t ON t.oid = i.indrelid
-  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I') AND n.nspname <> 'information_schema'
+  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I'{more}) AND n.nspname <> 'information_schema'
   AND left(n.nspname, 3) <> 'pg_' AND left(coalesce(t.relname, c.relname), 8) <> 'safeops_'"""
+SEQUENCES = ", 'S'"
+"""Their locks are shown, and not judged: no rule is about them."""
 HELD = """SELECT relation, mode, virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
   AND (locktype = 'virtualxid' OR (locktype = 'relation' AND granted))"""
 SAMPLED = "SELECT relation, mode, granted FROM pg_locks WHERE pid = {pid} AND locktype IN ('relation', 'virtualxid')"
@@ -179,7 +181,9 @@ class Tracer(tracing.Tracer):
         transaction = locks[-1][2] if locks else None
         relations = {
             oid: Relation(Name(name, schema), kind, file, tablespace, table, scans)
-            for oid, schema, name, kind, file, tablespace, table, scans in self._send(RELATIONS)
+            for oid, schema, name, kind, file, tablespace, table, scans in self._send(
+                RELATIONS.format(more=SEQUENCES if self.samples else "")
+            )
         }
         return State(relations, _by_relation((relation, mode) for relation, mode, _ in locks), transaction)
 
@@ -233,6 +237,9 @@ def _effects(before: State, after: State, old: frozenset[int]) -> Iterator[tuple
         if not taken and (work == CATALOGUE or not held):
             continue
         lock = max(taken or held, key=STRENGTH.__getitem__)
+        if table.kind == "S" and STRENGTH[lock] <= WRITES_ROWS:
+            # To take or read a number blocks no other session.
+            continue
         if STRENGTH[lock] <= WRITES_ROWS and work in (SCAN, CATALOGUE):
             work = _weak_work(lock, oid, before, after)
         yield table.name, lock, work
