@@ -136,7 +136,11 @@ def test_a_statement_knows_its_variables_from_its_texts():
 COUNTED = (
     ("SELECT name FROM items WHERE id = $1 LIMIT $2", 900),
     ("UPDATE items i SET stock = $1 WHERE i.id = $2 AND i.stock BETWEEN $3 AND $4", 100),
-    ("SELECT stock FROM public.items WHERE name IN ($1::VARCHAR, $2 /*, ... */)", 50),
+    (
+        "SELECT stock FROM prices JOIN public.items ON price = stock WHERE items.name IN ($1::VARCHAR, $2 /*, ... */)"
+        " AND prices.price > $3",
+        50,
+    ),
     ("INSERT INTO items (id, name, stock) VALUES ($1, $2, $3)", 20),
     (
         "SELECT i.name, i.stock + $1::INTEGER FROM items AS i WHERE lower(i.name) = lower($2::VARCHAR) AND now() > now() -"
@@ -152,6 +156,7 @@ COUNTED = (
 def test_the_statements_of_the_running_release(items):
     listed = ", ".join(f"('{sql}', {calls})" for sql, calls in COUNTED)
     # As the extension has it; the server of the tests does not load it.
+    items.execute("CREATE TABLE prices (price integer)", "INSERT INTO prices VALUES (100)")
     items.execute(
         "CREATE VIEW pg_stat_statements AS SELECT oid AS dbid, query, calls::bigint FROM pg_database,"
         f" (VALUES {listed}) counted (query, calls) WHERE datname = current_database()"

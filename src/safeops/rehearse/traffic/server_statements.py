@@ -32,7 +32,8 @@ _INSERTED = re.compile(rf"INSERT\s+INTO\s+({NAME})\s*\(([^()]*)\)\s*VALUES\s*(\(
 _FIXED = re.compile(r"(LIMIT|OFFSET|INTERVAL)\s+\$(\d+)", re.I)
 FIXED = {"LIMIT": "10", "OFFSET": "0", "INTERVAL": "'1 day'"}
 """The values of parameters that are compared with no column."""
-_TABLES = re.compile(rf"\b(?:FROM|JOIN|UPDATE|INTO)\s+(?:ONLY\s+)?({NAME})(?:\s+(?:AS\s+)?(\w+))?", re.I)
+_NO_ALIAS = r"(?!(?:JOIN|LEFT|RIGHT|INNER|FULL|CROSS|NATURAL|ON|USING|WHERE|SET|VALUES|SELECT)\b)"
+_TABLES = re.compile(rf"\b(?:FROM|JOIN|UPDATE|INTO)\s+(?:ONLY\s+)?({NAME})(?:\s+(?:AS\s+)?{_NO_ALIAS}(\w+))?", re.I)
 
 
 class ServerStatements(Port):
