@@ -109,9 +109,11 @@ def entries(path: Path, place: int, size: int = 200) -> Iterator[list[Entry]]:
     with closing(sqlite3.connect(path)) as file:
         cursor = file.execute("SELECT key, expected, earlier FROM writes WHERE place = ? ORDER BY key", (place,))
         while rows := cursor.fetchmany(size):
-            yield [
-                Entry(_decoded(key), expected and json.loads(expected), json.loads(was)) for key, expected, was in rows
-            ]
+            yield [_entry(*row) for row in rows]
+
+
+def _entry(key: str, expected: str | None, earlier: str | None) -> Entry:
+    return Entry(_decoded(key), json.loads(expected or "null"), json.loads(earlier or "{}"), earlier is not None)
 
 
 def text_of(value: Any) -> str | None:
