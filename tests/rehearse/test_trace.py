@@ -151,7 +151,7 @@ def test_the_file_is_held(tmp_path: Path, database: Database) -> None:
         """
     added, built, *rebuilt, read = trace(project_of(tmp_path, database, body).config, ["r1"]).statements
     assert (added.locks, added.application) == ({"main": "RESERVED"}, "brief")
-    assert (built.application, list(built.scanned)) == ("writes wait", ["users"])
+    assert (built.application, list(built.scanned), built.built) == ("writes wait", ["users"], ("users",))
     assert (read.locks, read.application, list(read.scanned)) == ({}, "free", ["teams"])
     [copied] = [one for one in rebuilt if one.sql.startswith("INSERT")]
     assert (list(copied.scanned), copied.in_transaction, copied.application) == (["users"], True, "writes wait")

@@ -154,6 +154,13 @@ class StatementTrace(Trace):
         return kind is Kind.READS or any(name.startswith("safeops_") for name in names_in(sent.sql))
 
 
+def _tables_with(wanted: str, one: Observation) -> Iterator[str]:
+    """Yield the tables on which a statement did some work; if it locked a file, those that it read for that."""
+    for table, _, work in one.measured.effects:
+        if work == wanted and not is_own(table.name):
+            yield from map(str, one.measured.scanned if one.tracer.locks_file else [table])
+
+
 def _without(home: str, sql: str) -> str:
     """Return a statement without the name of the copy in it."""
     return sql.replace(f"`{home}`.", "").replace(f"{home}.", "") if home else sql
@@ -170,9 +177,9 @@ def statements_of(revision: str, trace: StatementTrace) -> Iterator[TracedStatem
             _without(one.tracer.home, one.sent.sql),
             one.seconds,
             {table: lock for table, lock, _ in effects},
-            tuple(table for table, _, work in effects if work == REWRITE),
+            tuple(_tables_with(REWRITE, one)),
             {str(table): None for table in measured.scanned},
-            tuple(table for table, _, work in effects if work == BUILD),
+            tuple(_tables_with(BUILD, one)),
             one.holds,
             max(one.released - one.began, one.seconds) if one.holds else one.seconds,
             one.application,

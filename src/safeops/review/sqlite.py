@@ -33,6 +33,7 @@ class Before:
 class Tracer(tracing.Tracer):
     """Records errors, and tries whether another session can write; truths have the work."""
 
+    locks_file = True
     _holds = False
 
     def begin(self, sql: str, parameters: Any) -> Before:

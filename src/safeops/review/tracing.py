@@ -50,6 +50,8 @@ class Tracer(Port):
 
     rolls_back = False
     """Whether the server rolls back DDL in a transaction that has not been committed."""
+    locks_file = False
+    """Whether the locks are on the file of the database, not on its tables."""
     samples = False
     """Whether a second session observes what cannot be observed exactly."""
     unseen = ""
