@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import database_on
-from safeops.databases.ports import Port
+from safeops.databases.ports import Port, unsupported
 from safeops.naming import Name
 from safeops.rehearse.traffic.client import client_of
 from safeops.rehearse.traffic.plan import Script, Step, TrafficPlan
@@ -42,9 +41,9 @@ class ServerStatements(Port):
     place = "safeops.rehearse.{family}.counted:ServerStatements"
     asked = "Traffic from the statements that the server has counted"
 
-    @abstractmethod
     def counted(self, most: int) -> list[tuple[str, int]]:
         """Return the statements with the most calls, with ``$1`` for constants, and their calls; the server is only read."""
+        raise unsupported(self.asked, self.database.describe(), "the extension pg_stat_statements of PostgreSQL")
 
 
 def plan_from_server(url: URL | str) -> TrafficPlan:

@@ -79,7 +79,8 @@ def _watch_parent(parent: int, folder: Path) -> None:
 
 def _abandon(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+    # At once, also if clients wait for locks.
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Running:
