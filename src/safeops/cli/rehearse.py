@@ -166,7 +166,7 @@ REHEARSE = Command(
     "Production is only read.",
     exit_statuses="0 all budgets and promises were kept, 1 one was missed, 2 that could not be judged, 3 gave up (the copy "
     "is not empty, Ctrl-C), 4 failed, as a revision on the copy",
-    example="safeops rehearse --into postgresql+psycopg://me@localhost/copy --like postgresql+psycopg://reader@db/app",
+    example="safeops rehearse --rows 200000 --max-wait 0.5 --report report.html",
     arguments=(
         Argument("revision", metavar="REV", nargs="?", default="head", help="the target (default: head)"),
         Argument(

@@ -77,7 +77,7 @@ TRACE = Command(
     "notice: free, brief, rows wait, writes wait, all wait. The project's database is not changed."
     "\n\nIt shows, and does not judge: see safeops review.",
     exit_statuses="0 traced, 2 a revision could not be traced to its end, 3 no copy can be made, 4 failed",
-    example="safeops trace --scratch-url postgresql+psycopg://ci@localhost/scratch --format markdown",
+    example="safeops trace ae1027:head --format markdown",
     arguments=(
         Argument(
             "what",
