@@ -27,6 +27,7 @@ from safeops.rehearse.copying import open_copy
 from safeops.rehearse.filling import fill
 from safeops.rehearse.later_constraints import LATER
 from safeops.rehearse.shapes import shapes_of, uniform
+from safeops.rehearse.traffic import plan_of
 from safeops.runner.backups import backup
 
 CITIES = Path(__file__).parents[2] / "examples/cities/alembic.ini"
@@ -232,3 +233,13 @@ def test_a_temporary_server_ends_with_its_process(production: Database) -> None:
     while folder.exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not folder.exists()
+
+
+@pytest.mark.only("sqlite")
+def test_traffic_meets_what_the_revisions_require(database: Database, new_database) -> None:
+    command.upgrade(cities(database.url), "0007")
+    copy = new_database()
+    with open_copy(cities(database.url), text(copy), rows=50, revision="0008") as made:
+        plan = plan_of(made.engine, [Name("countries")], made.later)
+        assert {one.name for one in plan.tables[0].columns if one.unique} == {"iso", "iso3"}
+    assert {one.name for one in plan_of(made.engine, [Name("countries")]).tables[0].columns if one.unique} == {"iso"}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.config import Config
-from sqlalchemy.engine import Engine
 from tests.runner.deploys import Deploy
 from tests.servers import Database
 
 from safeops.naming import Name
+from safeops.rehearse.copying import Copy
 from safeops.rehearse.rehearsing import Asked, Rehearsing
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import run_up
@@ -23,25 +21,12 @@ FILL = f"INSERT INTO users (name) SELECT 'name ' || i FROM generate_series(1, {R
 OTHER = "CREATE TABLE other (id SERIAL PRIMARY KEY, note text)"
 
 
-@dataclass(frozen=True)
-class Copy:
-    """What a rehearsal needs of a copy."""
-
-    config: Config
-    engine: Engine
-    revision: str
-    rows: dict[Name, int]
-    kind: str = "filled"
-    production: dict[Name, Any] = field(default_factory=dict)
-    how_to_drop: str = ""
-
-
 def rehearsed(database: Database, folder: Path, revision: tuple[str, str], **asked: Any) -> Rehearsal:
     database.execute(USERS, FILL, OTHER, "ANALYZE")
     project = Deploy(folder, database, {"r1": ("pass", "pass"), "r2": revision})
     run_up(project.config, "r1")
-    copy = Copy(project.config, database.engine(), "r1", {Name("users", "public"): ROWS})
-    return Rehearsing(copy, Asked(**{"before": 0.5, "after": 0.5, **asked})).run()  # type: ignore[arg-type]
+    copy = Copy(project.config, database.engine(), "r1", {Name("users", "public"): ROWS}, "filled")
+    return Rehearsing(copy, Asked(**{"before": 0.5, "after": 0.5, **asked})).run()
 
 
 ONLINE = ('create_index_if_missing("ix", "users", ["name"])', 'drop_index_if_exists("ix", "users")')
@@ -114,5 +99,5 @@ def test_nothing_is_pending(database: Database, tmp_path: Path) -> None:
     database.execute(USERS)
     project = Deploy(tmp_path, database, {"r1": ("pass", "pass")})
     run_up(project.config, "r1")
-    found = Rehearsing(Copy(project.config, database.engine(), "r1", {}), Asked()).run()  # type: ignore[arg-type]
+    found = Rehearsing(Copy(project.config, database.engine(), "r1", {}, "filled"), Asked()).run()
     assert found.exit_status == 0 and "Nothing is pending" in found.summary

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import Database, database_on
 from safeops.databases.connections import run_on_connection
+from safeops.databases.definitions import Table
 from safeops.errors import InvalidArgument, NotReady, RevisionFailed
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
@@ -67,6 +68,7 @@ class Copy:
         kind: "filled", "backup" or "as is".
         production: The shapes of production, if it was read.
         how_to_drop: The command that removes it; empty if that is automatic.
+        later: The tables with the constraints that the revisions add, which the application meets already.
     """
 
     config: Config
@@ -76,6 +78,7 @@ class Copy:
     kind: str
     production: Mapping[Name, TableShape] = field(default_factory=dict)
     how_to_drop: str = ""
+    later: Mapping[Name, Table] = field(default_factory=dict)
 
 
 @contextmanager
@@ -143,11 +146,13 @@ def _opened(
             if backup is None and not as_is:
                 with quiet_logs(ALEMBIC, SAFEOPS):
                     here.migrate()
-                here.fill(rows, progress)
+            later = here.later()
+            if backup is None and not as_is:
+                here.fill(rows, later, progress)
             elif backup is not None:
                 run_on_connection(engine, _analyzed)
             kind = "backup" if backup is not None else "as is" if as_is else "filled"
-            yield Copy(here.config, engine, here.revision(), here.rows(), kind, production.shapes, left)
+            yield Copy(here.config, engine, here.revision(), here.rows(), kind, production.shapes, left, later)
     except BaseException:
         if left:
             log.warning("the copy keeps what was made in it so far. To remove it: %s", left)
@@ -218,20 +223,25 @@ class _Here:
                     state="The copy has the revisions before it.",
                 )
 
-    def fill(self, rows: int | None, progress: Progress | None) -> None:
+    def later(self) -> dict[Name, Table]:
+        """Return the tables with the constraints that the rehearsed revisions add."""
+        return later_tables(self.config, self.production.script, self.engine, self._current(), self.target)
+
+    def fill(self, rows: int | None, later: Mapping[Name, Table], progress: Progress | None) -> None:
         """Fill the tables as they are in production, or with the same number of rows each."""
         shapes = {
             name: shape.scaled(min(shape.rows, rows)) if rows is not None else shape
             for name, shape in self.production.shapes.items()
         } or uniform(self.engine, ROWS if rows is None else rows)
         run_on_connection(self.engine, lambda own: _check_space(database_on(own), shapes))
-        script, current = self.production.script, self.production.revisions
-        later = later_tables(self.config, script, self.engine, current, self.target)
         fill(self.engine, shapes, later=later, progress=progress)
 
     def revision(self) -> str:
         """Return the revisions that the copy is at."""
-        return ", ".join(run_on_connection(self.engine, lambda own: current_on(own, dict(self.production.options))))
+        return ", ".join(self._current())
+
+    def _current(self) -> tuple[str, ...]:
+        return run_on_connection(self.engine, lambda own: current_on(own, dict(self.production.options)))
 
     def rows(self) -> dict[Name, int]:
         """Return about how many rows each table has."""

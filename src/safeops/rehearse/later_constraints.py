@@ -74,7 +74,7 @@ def _collected(
         # The rehearsal itself reports a revision that fails.
         if not run_to(one):
             break
-        tables = _with_later(tables, run_on_connection(engine, _tables))
+        tables = _extended(tables, run_on_connection(engine, _tables))
     return tables
 
 
@@ -82,7 +82,7 @@ def _tables(connection: Connection) -> dict[Name, Table]:
     return dict(tables_of(database_on(connection)))
 
 
-def _with_later(tables: Tables, later: Tables) -> dict[Name, Table]:
+def _extended(tables: Tables, later: Tables) -> dict[Name, Table]:
     return {name: _merged(table, later[name], tables) if name in later else table for name, table in tables.items()}
 
 
@@ -117,6 +117,11 @@ def _fits(one: Constraint | Index, table: Table) -> bool:
     known = set(table.columns)
     named = set(one.columns) if isinstance(one, Constraint) and one.kind != "check" else names_in(one) & known
     return bool(named) and named <= known and (not isinstance(one, Index) or set(one.names) <= known)
+
+
+def with_later(table: Table, later: Table | None) -> Table:
+    """Return a table with all the constraints that revisions add."""
+    return adopted(table, later, TableShape(table.name, 0))
 
 
 def adopted(table: Table, later: Table | None, shape: TableShape) -> Table:

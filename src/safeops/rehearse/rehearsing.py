@@ -85,7 +85,7 @@ class Rehearsing:
         tables = self._tables()
         with keeping_rows(self.copy.engine) as keeper:
             way_back = WayBack(self.copy.config, self.copy.engine, keeper, self.copy.revision or "base")
-            with staged(self.copy.engine, tables, self.asked.traffic, self.asked.writers) as stage:
+            with staged(self.copy.engine, tables, self.asked.traffic, self.asked.writers, self.copy.later) as stage:
                 run = self._up(stage)
                 back = self._back(stage, way_back, run)
                 return self._judged(run, back, stage, pending)

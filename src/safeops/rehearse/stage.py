@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 
 from safeops.databases import Database, database_on
+from safeops.databases.definitions import Table
 from safeops.naming import Name
 from safeops.rehearse.following import OBSERVER
 from safeops.rehearse.saved_rows import Key, key_text
@@ -94,7 +95,9 @@ class Stage:
 
 
 @contextmanager
-def staged(engine: Engine, tables: Iterable[Name], kind: str, writers: int) -> Iterator[Stage]:
+def staged(
+    engine: Engine, tables: Iterable[Name], kind: str, writers: int, later: Mapping[Name, Table] | None = None
+) -> Iterator[Stage]:
     """Start the traffic on some tables, for the block.
 
     Args:
@@ -102,6 +105,7 @@ def staged(engine: Engine, tables: Iterable[Name], kind: str, writers: int) -> I
         tables: The tables that the revisions work on.
         kind: "auto", "none", or a file with statements.
         writers: The clients that write each table.
+        later: The tables with the constraints that the revisions add, which new rows meet too.
     """
     if kind == NONE:
         yield Stage(engine, None)
@@ -109,7 +113,7 @@ def staged(engine: Engine, tables: Iterable[Name], kind: str, writers: int) -> I
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         home = _home(database_on(connection))
-    plan = plan_of(engine, tables) if kind == AUTO else plan_from_file(Path(kind), engine)
+    plan = plan_of(engine, tables, later) if kind == AUTO else plan_from_file(Path(kind), engine)
     with Traffic(engine.url, plan, writers) as traffic:
         yield Stage(engine, traffic, home)
 

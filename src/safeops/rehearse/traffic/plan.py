@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from safeops.databases import database_on, definitions
 from safeops.databases.definitions import Table, names_in
 from safeops.naming import Name
+from safeops.rehearse.later_constraints import with_later
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ KINDS = {
 """The types of which new values can be made."""
 
 
-def plan_of(engine: Engine, tables: Iterable[Name]) -> TrafficPlan:
+def plan_of(engine: Engine, tables: Iterable[Name], later: Mapping[Name, Table] | None = None) -> TrafficPlan:
     """Plan reads and writes of single rows by key, for the tables as they are now.
 
     Call it before the revisions run: the running release knows only the columns that exist then.
@@ -154,14 +155,20 @@ def plan_of(engine: Engine, tables: Iterable[Name]) -> TrafficPlan:
     Args:
         engine: Reaches the copy.
         tables: The tables; those that do not exist are left out, and noted.
+        later: The tables with the constraints that the revisions add, which new rows meet too.
 
     Example:
         plan = plan_of(engine, [Name("users")])
     """
     with engine.connect() as connection:
         database = database_on(connection)
+        home, later = connection.dialect.default_schema_name, later or {}
         found = {table: database.table(table) for table in dict.fromkeys(tables)}
-    traffic = [_Described(name, table).traffic() for name, table in found.items() if table is not None]
+    traffic = [
+        _Described(name, with_later(table, later.get(name.at(home)))).traffic()
+        for name, table in found.items()
+        if table is not None
+    ]
     notes = [f"{name} does not exist before the upgrade: it gets no traffic." for name in found if found[name] is None]
     notes += [f"{one.table} has no key: its writes change no row." for one in traffic if not one.key]
     return TrafficPlan(tuple(traffic), (), tuple(notes))
