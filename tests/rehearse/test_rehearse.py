@@ -1,4 +1,4 @@
-"""`safeops rehearse`: the copy is made, production is only read, and what is asked for wrongly is explained."""
+"""`safeops rehearse`: the copy is made, production is only read, and a wrong call is explained."""
 
 from __future__ import annotations
 
@@ -158,3 +158,21 @@ def test_a_file_of_statements_as_traffic(
     assert report["traffic"]["writes"] > 0
     # The rows that it writes are not known, so none are compared.
     assert report["back"]["same_rows"] is None and report["back"]["same_schema"]
+
+
+@EACH
+def test_traffic_keeps_to_a_key_that_the_revisions_add(
+    database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unique = (
+        'create_unique_constraint_if_missing("uq", "users", ["name"])',
+        'drop_constraint_if_exists("uq", "users", type_="unique")',
+    )
+    copy = new_database()
+    project = project_of(copy, tmp_path, unique)
+    Deploy(tmp_path, database, project.revisions)
+    capsys.readouterr()
+    assert project.main("rehearse", "--as-is", "--into", url_of(copy), "--max-wait", "10", "--json") == 0
+    report = printed(capsys)
+    assert report["traffic"]["writes"] > 0 and report["copy"]["kind"] == "as is"
+    assert report["at_production_size"] is None

@@ -16,8 +16,9 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
 from safeops.databases.ports import Port
-from safeops.errors import Unreachable
+from safeops.errors import SafeOpsError, Unreachable
 from safeops.naming import Name
+from safeops.planned import summary
 from safeops.rehearse.shapes import TableShape, shapes_of
 from safeops.runner.environment import VERSION_OPTIONS, ReachedDatabase, current_on, explaining_errors, reach_existing
 from safeops.runner.revisions import scripts_of
@@ -83,8 +84,11 @@ def _reached(config: Config) -> ReachedDatabase | None:
     """Return the project's own database; None if there is none yet, or it cannot be reached from here."""
     try:
         return reach_existing(config)
-    except Unreachable as error:
-        log.info("rehearse: the project's own database is not read: %s", error.problem)
+    except Exception as error:
+        if isinstance(error, SafeOpsError) and not isinstance(error, Unreachable):
+            raise
+        # In continuous integration env.py often has no URL at all, and raises another error.
+        log.info("the project's own database is not read: %s", summary(error))
         return None
 
 

@@ -96,7 +96,8 @@ class Rehearsing:
             connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
             names = [table.name for table in tables_of(database_on(connection))]
         self._names = {name.name: name for name in names}
-        return [name for name in names if self.small is None or self.small.works_on(name)]
+        seen = [name for name in names if self.small is not None and self.small.works_on(name)]
+        return seen or names
 
     def _named(self, name: Name) -> str:
         """Return a table as its statements and the traffic name it: with its schema."""
