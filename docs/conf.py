@@ -35,6 +35,11 @@ nitpick_ignore = [
     ("py:class", "safeops.judging.operations.Operation"),
     ("py:class", "safeops.judging.sent.Place"),
     ("py:class", "safeops.judging.sent.Sent"),
+    ("py:class", "safeops.rehearse.following.Statement"),
+    ("py:class", "safeops.rehearse.measuring.Run"),
+    ("py:class", "safeops.rehearse.projection.Projected"),
+    ("py:class", "safeops.rehearse.traffic.losses.Comparison"),
+    ("py:class", "safeops.rehearse.traffic.result.TrafficResult"),
 ]
 myst_heading_anchors = 3
 
