@@ -243,3 +243,16 @@ def test_traffic_meets_what_the_revisions_require(database: Database, new_databa
         plan = plan_of(made.engine, [Name("countries")], made.later)
         assert {one.name for one in plan.tables[0].columns if one.unique} == {"iso", "iso3"}
     assert {one.name for one in plan_of(made.engine, [Name("countries")]).tables[0].columns if one.unique} == {"iso"}
+
+
+@ONE_EACH
+def test_traffic_meets_what_is_required_of_tables_older_than_the_revisions(database: Database, new_database) -> None:
+    copy = new_database()
+    command.upgrade(cities(copy.url), "0001")
+    copy.execute("DROP TABLE alembic_version")
+    with open_copy(cities(database.url), text(copy), as_is=True) as made:
+        assert made.revision == ""
+        countries, places = plan_of(made.engine, [Name("countries"), Name("cities")], made.later).tables
+    assert {one.name for one in countries.columns if one.unique} == {"iso", "iso3"}
+    assert {one.name for one in places.columns if one.kind == "other"} >= {"country_code", "latitude", "longitude"}
+    assert any({"latitude", "longitude"} <= set(group) for group in places.groups)

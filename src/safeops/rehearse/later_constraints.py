@@ -37,7 +37,9 @@ Tables = Mapping[Name, Table]
 def later_tables(
     config: Config, script: ScriptDirectory, engine: Engine, current: Iterable[str], revision: str
 ) -> dict[Name, Table]:
-    """Return the tables of an empty database at some revisions, with the constraints that later revisions add.
+    """Return the tables of a copy, with the constraints that later revisions add.
+
+    Its tables may be older than its revisions, as those of a project that has adopted Alembic.
 
     Args:
         config: The configuration of the project, for the copy.
@@ -49,23 +51,23 @@ def later_tables(
     Returns:
         The tables; none if no database can be created there.
     """
+    tables = run_on_connection(engine, _tables)
     try:
         with temporary_database(config, reached=ReachedDatabase(script, engine, {}, ()), script=script) as temporary:
-            return _collected(temporary, engine, tuple(current), revision)
+            return _collected(tables, temporary, engine, tuple(current), revision)
     except SafeOpsError as error:
         log.warning("the rows may break constraints that the revisions add, which were not read: %s", error.problem)
         return {}
 
 
 def _collected(
-    temporary: TemporaryDatabase, engine: Engine, current: tuple[str, ...], revision: str
+    tables: dict[Name, Table], temporary: TemporaryDatabase, engine: Engine, current: tuple[str, ...], revision: str
 ) -> dict[Name, Table]:
     def run_to(target: str) -> bool:
         return temporary.run(lambda heads: steps_between(temporary.script, target, heads)) is None
 
     if not all(map(run_to, current)):
         return {}
-    tables = run_on_connection(engine, _tables)
     try:
         pending = [step.revision.revision for step in steps_between(temporary.script, revision, current)]
     except CommandError:
