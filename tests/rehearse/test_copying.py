@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from tests.servers import Database, numbers
 
 from safeops.databases import database_on
@@ -90,6 +91,18 @@ def test_fills_the_revision_of_the_project(production: Database, new_database) -
         assert made.revision == "0007"
     assert production.query("SELECT version_num FROM alembic_version") == [("0007",)]
     assert copy.query("SELECT count(*) FROM cities") == [(50,)]
+
+
+@ONE_EACH
+def test_the_revision_before_is_assumed_aloud_or_named(database: Database, new_database) -> None:
+    missing = cities(database.url.set(database="/no/such/database"))
+    with open_copy(missing, text(database), rows=10) as made:
+        assert made.revision == str(ScriptDirectory.from_config(missing).get_revision("head").down_revision)
+        assert "--like URL" in made.remarks[0] and "START:head" in made.remarks[0]
+    with open_copy(missing, text(new_database()), rows=10, start="0007") as made:
+        assert (made.revision, made.remarks) == ("0007", ())
+    with pytest.raises(InvalidArgument, match="0007:head names where the copy begins"):
+        open_copy(missing, text(database), as_is=True, start="0007").__enter__()
 
 
 @ONE_EACH

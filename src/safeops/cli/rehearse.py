@@ -129,7 +129,7 @@ def _verdict_lines(report: Mapping[str, Any]) -> Iterator[str]:
     for finding in report["verdict"]["findings"]:
         yield from fitting(finding["what"], "  ", FAILURE)
         if finding["sql"]:
-            yield from row("Statement", f"{finding['revision']}: {finding['sql']}", COLUMN, "  ")
+            yield from row("Statement", ": ".join(filter(None, [finding["revision"], finding["sql"]])), COLUMN, "  ")
         yield from row("Why", finding["why"], COLUMN, "  ")
         for place, code in (("upgrade()", finding["instead"]), ("downgrade()", finding["instead_down"])):
             if code:
@@ -168,7 +168,13 @@ REHEARSE = Command(
     "is not empty, Ctrl-C), 4 failed, as a revision on the copy",
     example="safeops rehearse --rows 200000 --max-wait 0.5 --report report.html",
     arguments=(
-        Argument("revision", metavar="REV", nargs="?", default="head", help="the target (default: head)"),
+        Argument(
+            "revision",
+            metavar="[START:]REV",
+            nargs="?",
+            default="head",
+            help="the target (default: head); with START:, the copy is filled at that revision",
+        ),
         Argument(
             "--into",
             metavar="URL",

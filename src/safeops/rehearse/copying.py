@@ -69,6 +69,7 @@ class Copy:
         production: The shapes of production, if it was read.
         how_to_drop: The command that removes it; empty if that is automatic.
         later: The tables with the constraints that the revisions add, which the application meets already.
+        remarks: What was assumed about production, in sentences.
     """
 
     config: Config
@@ -79,6 +80,7 @@ class Copy:
     production: Mapping[Name, TableShape] = field(default_factory=dict)
     how_to_drop: str = ""
     later: Mapping[Name, Table] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -91,6 +93,7 @@ def open_copy(
     as_is: bool = False,
     like: str | None = None,
     revision: str = "head",
+    start: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Copy]:
     """Provide a copy of production to rehearse on; env.py and the revisions reach no other database in the block.
@@ -103,6 +106,7 @@ def open_copy(
         as_is: Use the database with the rows that it has.
         like: The URL of production, whose statistics the rows follow. It is only read.
         revision: The revision that is rehearsed: without production, the copy is at the one before it.
+        start: The revision that the copy is at before; by default that of production.
         progress: Is called while the tables are filled.
 
     Raises:
@@ -117,8 +121,14 @@ def open_copy(
         raise InvalidArgument(
             "--as-is needs a database that has rows.", remedy="Name it:", code="safeops rehearse --as-is --into URL"
         )
+    if start is not None and (like is not None or backup is not None or as_is):
+        raise InvalidArgument(
+            f"{start}:{revision} names where the copy begins, which --like, --from-backup and --as-is do too.",
+            remedy="Name the target only:",
+            code=f"safeops rehearse {revision}",
+        )
     with ending_on_signals():
-        production = production_of(config, like, revision, with_shapes=backup is None and not as_is)
+        production = production_of(config, like, revision, start, with_shapes=backup is None and not as_is)
         with _place(config, into, production) as url:
             yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress, revision)
 
@@ -152,7 +162,9 @@ def _opened(
             elif backup is not None:
                 run_on_connection(engine, _analyzed)
             kind = "backup" if backup is not None else "as is" if as_is else "filled"
-            yield Copy(here.config, engine, here.revision(), here.rows(), kind, production.shapes, left, later)
+            made = here.config, engine, here.revision(), here.rows(), kind
+            remarks = production.remarks if kind == "filled" else ()
+            yield Copy(*made, production.shapes, left, later, remarks)
     except BaseException:
         if left:
             log.warning("the copy keeps what was made in it so far. To remove it: %s", left)

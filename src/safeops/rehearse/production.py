@@ -26,6 +26,11 @@ from safeops.runner.temporary_database import scratch_url_of
 
 log = logging.getLogger("safeops")
 
+ASSUMED = (
+    "The project's own database could not be read: only the revision before {target} is taken as done. Name production by "
+    "--like URL, or the revisions to rehearse, as START:{target}."
+)
+
 
 class Copies(Port):
     """Which database this is, and how to remove it."""
@@ -53,6 +58,7 @@ class Production:
         shapes: The shapes of its tables, if they were requested.
         taken: Facts about databases that must not become the copy, each with what it is.
         url: The URL of the project's own database, if that was reached.
+        remarks: What was assumed, because no database could be read, in sentences.
     """
 
     script: ScriptDirectory
@@ -61,17 +67,24 @@ class Production:
     shapes: Mapping[Name, TableShape]
     taken: Mapping[tuple[str, ...], str]
     url: URL | None
+    remarks: tuple[str, ...] = ()
 
 
-def production_of(config: Config, like: str | None, revision: str, *, with_shapes: bool) -> Production:
+def production_of(
+    config: Config, like: str | None, revision: str, start: str | None = None, *, with_shapes: bool
+) -> Production:
     script, reached = scripts_of(config), _reached(config)
     options = {key: reached.options[key] for key in VERSION_OPTIONS if reached.options.get(key)} if reached else {}
     taken: dict[tuple[str, ...], str] = {}
     if reached is not None:
         taken |= dict.fromkeys(reached.connected(identity_of), "the project's own database")
     if like is None:
+        url = reached.engine.url if reached is not None else None
+        if start is not None:
+            return Production(script, _named(script, start), options, {}, taken, url)
         current = reached.current if reached is not None else _before(script, revision)
-        return Production(script, current, options, {}, taken, reached.engine.url if reached else None)
+        remarks = () if reached is not None else (ASSUMED.format(target=revision),)
+        return Production(script, current, options, {}, taken, url, remarks)
     engine = sa.create_engine(scratch_url_of(like, "--like"), poolclass=NullPool, hide_parameters=True)
     with explaining_errors():
         taken |= dict.fromkeys(run_on_connection(engine, identity_of), "the database of --like")
@@ -90,6 +103,10 @@ def _reached(config: Config) -> ReachedDatabase | None:
         # In continuous integration env.py often has no URL at all, and raises another error.
         log.info("the project's own database is not read: %s", summary(error))
         return None
+
+
+def _named(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
+    return tuple(one.revision for one in script.get_revisions(revision) if one is not None)
 
 
 def _before(script: ScriptDirectory, revision: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def rehearse(
 
     Args:
         config: The configuration of the project.
-        revision: The target, as for ``alembic upgrade``.
+        revision: The target, as for ``alembic upgrade``, or "START:TARGET": then the copy is filled at START.
         into: An empty database of the project's kind for the copy; by default a temporary one is made.
         backup: Restore this file of ``safeops backup`` into it.
         rows: Fill each table with so many rows.
@@ -84,32 +84,36 @@ def rehearse(
         rehearsed = rehearse(Config("alembic.ini"), into="postgresql+psycopg://me@localhost/copy", rows=1_000_000)
         raise SystemExit(rehearsed.exit_status)
     """
-    asked = Asked(revision, traffic, writers, max_wait, max_seconds)
-    source: dict[str, Any] = {"backup": None if backup is None else Path(backup), "as_is": as_is, "like": like}
+    begin, _, target = revision.rpartition(":")
+    asked = Asked(target, traffic, writers, max_wait, max_seconds)
+    place: dict[str, Any] = {"like": like, "revision": target, "start": begin or None}
+    source: dict[str, Any] = {"backup": None if backup is None else Path(backup), "as_is": as_is}
     filled = backup is None and not as_is
     with ending_on_signals():
-        small = _small_run(config, asked, into, rows, like) if project and filled else None
+        small = _small_run(config, asked, into, rows, place) if project and filled else None
         log.info("making the copy")
-        with open_copy(config, into, rows=rows, revision=revision, **source) as copy, explained(copy):
+        with open_copy(config, into, rows=rows, **source, **place) as copy, explained(copy):
             production = {name: shape.rows for name, shape in copy.production.items()}
-            remarks = [] if production else [WITHOUT_SIZE if filled else AS_IT_IS]
-            log.info("rehearsing %s", ", ".join(one.revision for one in pending_on(copy.config, revision)) or "nothing")
+            remarks = [*copy.remarks, *([] if production else [WITHOUT_SIZE if filled else AS_IT_IS])]
+            log.info("rehearsing %s", ", ".join(one.revision for one in pending_on(copy.config, target)) or "nothing")
             return Rehearsing(copy, asked, small, production, remarks).run()
 
 
 # A tenth of the rows --------------------------------------------------------------------------------------------
 
 
-def _small_run(config: Config, asked: Asked, into: str | None, rows: int | None, like: str | None) -> Run | None:
+def _small_run(
+    config: Config, asked: Asked, into: str | None, rows: int | None, place: Mapping[str, Any]
+) -> Run | None:
     """Run the revisions on a tenth of the rows; None if there is no place for that copy."""
     few = max((ROWS if rows is None else rows) // TENTH, 1)
-    with _place_beside(into) as (place, is_possible):
+    with _place_beside(into) as (url, is_possible):
         if not is_possible:
             return None
         log.info("running the revisions on a tenth of the rows")
         with (
             quiet_logs(ALEMBIC, SAFEOPS),
-            open_copy(config, place, rows=few, like=like, revision=asked.revision) as copy,
+            open_copy(config, url, rows=few, **place) as copy,
             explained(copy, kept=False),
         ):
             return measured_run(copy.config, copy.engine, asked.revision, copy.rows)

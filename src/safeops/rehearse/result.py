@@ -95,9 +95,13 @@ class Rehearsal(Result):
     def _traffic_text(self) -> str:
         if self.traffic is None:
             return ", without traffic"
+        if not self.traffic.sent:
+            return "; the application sent nothing, because no table existed before"
         figures = self.traffic.phases.get("during", {}).values()
-        longest = duration_text(max((kind["longest"] for table in figures for kind in table.values()), default=0.0))
-        return f"; no statement of the application failed or took longer than {longest}, and no write was lost"
+        longest = max((kind["longest"] for table in figures for kind in table.values()), default=None)
+        slowest = f" or took longer than {duration_text(longest)}" if longest is not None else ""
+        lost = ", and no write was lost" if self.traffic.writes else ""
+        return f"; no statement of the application failed{slowest}{lost}"
 
     @property
     def _back_text(self) -> str:

@@ -17,8 +17,10 @@ from safeops.rehearse.traffic import Comparison, Loss, TrafficError, TrafficResu
 from safeops.rehearse.waits import shortened
 from safeops.rehearse.way_back import Back
 
-WAIT, TIME, ERRORS, LOST, WAY_BACK = "wait", "time", "errors", "lost", "downgrade"
-"""What was missed: the two budgets, and three promises."""
+WAIT, TIME, ERRORS, LOST, WAY_BACK, TRAFFIC = "wait", "time", "errors", "lost", "downgrade", "traffic"
+"""What was missed: the two budgets, and three promises; or that no traffic was there to judge them by."""
+NAMED = 3
+"""Statements that a finding names, if several failed with the same error."""
 WHAT_WAITS = {WRITES_WAIT: "writes to", ALL_WAIT: "reads and writes of", BRIEF: "writes to"}
 CACHED_PLAN = "cached plan must not change result type"
 RENEW = "Let the application prepare its statements again after the upgrade: restart it, or have its pool renew connections."
@@ -29,7 +31,7 @@ class Missed:
     """A budget or a promise that was not kept.
 
     Args:
-        kind: "wait", "time", "errors", "lost" or "downgrade".
+        kind: "wait", "time", "errors", "lost", "downgrade" or "traffic".
         what: What happened, in one sentence.
         why: Why.
         revision: The revision; empty if there is no single one.
@@ -120,7 +122,7 @@ class Evidence:
 def judged(evidence: Evidence) -> Verdict:
     """Return what was missed, the worst first."""
     found = [*_lost(evidence), *_errors(evidence), *_waits(evidence), *_times(evidence), *_back(evidence)]
-    return Verdict(tuple(found))
+    return Verdict((*found, *_silent(evidence)))
 
 
 # The budgets ----------------------------------------------------------------------------------------------------
@@ -217,15 +219,35 @@ def _budget(seconds: float) -> str:
 def _errors(evidence: Evidence) -> Iterator[Missed]:
     kinds: dict[tuple[str, str], list[TrafficError]] = {}
     for error in evidence.traffic.errors if evidence.traffic is not None else ():
-        kinds.setdefault((error.table, error.message), []).append(error)
-    for (table, message), errors in kinds.items():
-        number = sum(error.count for error in errors)
+        kinds.setdefault(error.kind, []).append(error)
+    yield from map(_failed, kinds.values())
+
+
+def _failed(errors: Sequence[TrafficError]) -> Missed:
+    number, message = sum(error.count for error in errors), errors[0].message
+    statements = list(dict.fromkeys(shortened(error.sql) for error in errors if error.sql))
+    more = [f"and {len(statements) - NAMED} more"] if len(statements) > NAMED else []
+    subject = "A statement" if len(statements) < 2 else f"{len(statements)} statements"
+    times = "once" if number == 1 else f"{number:,} times"
+    return Missed(
+        ERRORS,
+        f"{subject} of the application on {errors[0].table} failed {times}: {message}",
+        "The release that runs now sends this while, and after, the revisions run.",
+        sql="; ".join([*statements[:NAMED], *more]),
+        advice=RENEW if CACHED_PLAN in message else "Change the schema in steps that both releases understand.",
+    )
+
+
+def _silent(evidence: Evidence) -> Iterator[Missed]:
+    """Yield that nothing was sent, although there were tables: without them nothing can wait or be lost."""
+    traffic = evidence.traffic
+    if traffic is not None and not traffic.sent and evidence.run.rows:
         yield Missed(
-            ERRORS,
-            f"A statement of the application on {table} failed {'once' if number == 1 else f'{number:,} times'}: {message}",
-            "The release that runs now sends it while, and after, the revisions run.",
-            sql=shortened(errors[0].sql),
-            advice=RENEW if CACHED_PLAN in message else "Change the schema in steps that both releases understand.",
+            TRAFFIC,
+            "The traffic sent no statement: waits, errors and lost writes cannot be judged.",
+            " ".join(traffic.notes[:NAMED]) or "It has no statement for the tables that the revisions work on.",
+            advice="Give the statements of the application by --traffic FILE, or pass --traffic none to judge the rest.",
+            is_certain=False,
         )
 
 

@@ -34,6 +34,11 @@ class TrafficError:
     count: int
     first_at: float
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What it shares with the same error of another statement: the table, and the message without its values."""
+        return self.table, _alike(self.code, self.message)
+
 
 class Errors:
     """The errors of all clients."""
@@ -45,7 +50,7 @@ class Errors:
     def add(self, table: str, sql: str, error: Exception, code: str) -> None:
         """Count an error."""
         message = first_line(error)
-        kind = (table, sql, f"{code} {_VALUES.sub('?', message)}")
+        kind = (table, sql, _alike(code, message))
         with self._lock:
             if kind not in self._kinds and len(self._kinds) >= KINDS:
                 kind = (table, "", "other errors")
@@ -55,3 +60,7 @@ class Errors:
     def all(self) -> list[TrafficError]:
         with self._lock:
             return sorted(self._kinds.values(), key=lambda one: one.first_at)
+
+
+def _alike(code: str, message: str) -> str:
+    return f"{code} {_VALUES.sub('?', message)}"

@@ -69,6 +69,11 @@ class TrafficResult:
         )
 
     @property
+    def sent(self) -> int:
+        """The statements that were sent."""
+        return self.reads + self.writes
+
+    @property
     def lost(self) -> int:
         """The acknowledged writes that the tables no longer have; 0 if they were not compared."""
         return self.comparison.lost if self.comparison else 0
