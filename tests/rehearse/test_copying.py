@@ -101,7 +101,7 @@ def test_the_revision_before_is_assumed_aloud_or_named(database: Database, new_d
         assert "--like URL" in made.remarks[0] and "START:head" in made.remarks[0]
     with open_copy(missing, text(new_database()), rows=10, start="0007") as made:
         assert (made.revision, made.remarks) == ("0007", ())
-    with pytest.raises(InvalidArgument, match="0007:head names where the copy begins"):
+    with pytest.raises(InvalidArgument, match="0007:head names the revision of the copy"):
         open_copy(missing, text(database), as_is=True, start="0007").__enter__()
 
 

@@ -160,6 +160,23 @@ def test_a_file_of_statements_as_traffic(
     assert report["back"]["same_rows"] is None and report["back"]["same_schema"]
 
 
+@pytest.mark.only("pg18")
+def test_the_statements_that_production_has_counted_as_traffic(
+    database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = project_of(database, tmp_path, ONLINE)
+    # As the extension has it; the server of the tests does not load it.
+    database.execute(
+        "CREATE VIEW pg_stat_statements AS SELECT oid AS dbid, 'SELECT name FROM users WHERE id = $1' AS query,"
+        " 10::bigint AS calls FROM pg_database WHERE datname = current_database()"
+    )
+    capsys.readouterr()
+    arguments = ("--rows", "1000", "--no-projection", "--max-wait", "10", "--traffic", url_of(database), "--json")
+    assert project.main("rehearse", "--into", url_of(new_database()), *arguments) == 0
+    report = printed(capsys)
+    assert report["traffic"]["reads"] > 0 and report["traffic"]["writes"] == 0
+
+
 @EACH
 def test_traffic_keeps_to_a_key_that_the_revisions_add(
     database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]

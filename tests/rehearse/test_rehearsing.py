@@ -61,6 +61,9 @@ def test_a_blocking_build_misses_the_budget(database: Database, tmp_path: Path) 
     (build,) = [one for one in report["statements"] if "CREATE INDEX" in one["sql"]]
     assert build["locks"] == {"public.users": "SHARE"} and build["effect"] == "writes wait"
     assert build["built"] == ["public.users"] and build["rewrote"] == []
+    # Its pages are logged; so is what the traffic wrote.
+    assert build["wal_bytes"] > ROWS * 10 and "also for the traffic" in " ".join(report["measured"])
+    assert report["disk_bytes"] > 0 and report["temporary_bytes"] is not None
     # As long as the writer of the traffic itself measured.
     during = report["traffic"]["during"]["public.users"]["writes"]["longest"]
     assert abs(build["longest_wait"] - during) <= 0.2 * during

@@ -190,9 +190,10 @@ REHEARSE = Command(
         ),
         Argument(
             "--traffic",
-            metavar="auto|none|FILE",
+            metavar="auto|none|FILE|URL",
             default="auto",
-            help="the statements of the application (default: auto)",
+            help="the statements of the application: planned, none, a file, or those that pg_stat_statements of a "
+            "PostgreSQL database has counted (default: auto)",
         ),
         Argument("--writers", metavar="N", type=_number, default=2, help="clients that write each table (default: 2)"),
         Argument(

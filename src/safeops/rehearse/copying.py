@@ -123,7 +123,7 @@ def open_copy(
         )
     if start is not None and (like is not None or backup is not None or as_is):
         raise InvalidArgument(
-            f"{start}:{revision} names where the copy begins, which --like, --from-backup and --as-is do too.",
+            f"{start}:{revision} names the revision of the copy, which --like, --from-backup and --as-is do too.",
             remedy="Name the target only:",
             code=f"safeops rehearse {revision}",
         )

@@ -73,6 +73,7 @@ class Statement:
         held_seconds: How long its locks were held: until its transaction ended.
         effects: What it did to tables.
         rows: The rows that it changed; None if that is not known.
+        wal_bytes: What the server wrote to its log while it ran, also for others; None if that is not known.
         seen: How its locks were observed.
         times: How often it was sent.
         error: How the server refused it; None if it ran.
@@ -86,6 +87,7 @@ class Statement:
     held_seconds: float = 0.0
     effects: Effects = Effects()
     rows: int | None = None
+    wal_bytes: int | None = None
     seen: str = NOT_SEEN
     times: int = 1
     error: str | None = None
@@ -110,6 +112,7 @@ class Statement:
             "built": list(self.effects.built),
             "scanned": dict(self.scanned),
             "rows": self.rows,
+            "wal_bytes": self.wal_bytes,
             "seen": self.seen,
             "exact": self.seen == MEASURED,
             "times": self.times,
@@ -118,7 +121,7 @@ class Statement:
 
 
 class Observer(Port):
-    """What a session knows about its own statements, for next to nothing."""
+    """What a session knows about its own statements, and what the server counts, for next to nothing."""
 
     place = "safeops.rehearse.{family}.following:Observer"
     asked = "A rehearsal"
@@ -127,6 +130,16 @@ class Observer(Port):
     """It knows about a statement in autocommit too."""
     unseen: ClassVar[str] = ""
     """What this server does not show, as a sentence."""
+    how: ClassVar[str] = ""
+    """What its counters include, as a sentence."""
+
+    def log_position(self) -> int | None:
+        """Return how many bytes the server has written to its log so far; None if it does not count them."""
+        return None
+
+    def temporary_bytes(self) -> int | None:
+        """Return how many bytes of temporary files it has written for the database; None if it does not count them."""
+        return None
 
     @abstractmethod
     def begin(self) -> None:
@@ -138,9 +151,14 @@ class Observer(Port):
 
 
 class Followed:
-    """The statements of the revisions, as they come."""
+    """The statements of the revisions, as they come.
 
-    def __init__(self) -> None:
+    Args:
+        server: Reads the counters of the server, in a session of its own; None if they are not needed.
+    """
+
+    def __init__(self, server: Observer | None = None) -> None:
+        self._server = server
         self.statements: list[Statement] = []
         self.unseen: list[str] = []
         self.revision, self.direction = "", UP
@@ -179,7 +197,10 @@ class Followed:
             if kind_of(sql) is Kind.WRITES:
                 with suppress(Exception):
                     self._observer(connection)
-            self._running[id(cursor)] = Statement(self.revision, self.direction, sql, time.monotonic())
+            position = self._log_position() if kind_of(sql) is Kind.WRITES else None
+            self._running[id(cursor)] = Statement(
+                self.revision, self.direction, sql, time.monotonic(), wal_bytes=position
+            )
 
     def _after(self, connection: Connection, cursor: Any, *_: Any) -> None:
         statement = self._running.pop(id(cursor), None)
@@ -187,6 +208,8 @@ class Followed:
             return
         statement.seconds = statement.held_seconds = time.monotonic() - statement.began
         statement.rows = cursor.rowcount if cursor.rowcount >= 0 else None
+        if statement.wal_bytes is not None:
+            statement.wal_bytes = (self._log_position() or statement.wal_bytes) - statement.wal_bytes
         kind = kind_of(statement.sql)
         if kind is Kind.TRANSACTION and words_of(statement.sql)[:1] != ("BEGIN",):
             self._ended(connection)
@@ -197,13 +220,17 @@ class Followed:
         statement = self._running.pop(id(getattr(context.execution_context, "cursor", None)), None)
         if statement is not None:
             statement.seconds = statement.held_seconds = time.monotonic() - statement.began
-            statement.error = summary(context.original_exception)
+            statement.error, statement.wal_bytes = summary(context.original_exception), None
             self._keep(statement)
 
     def _ended(self, connection: Connection) -> None:
         now = time.monotonic()
         for statement in self._holding.pop(_session(connection), ()):
             statement.held_seconds = now - statement.began
+
+    def _log_position(self) -> int | None:
+        with self._lock:
+            return self._server.log_position() if self._server is not None else None
 
     # What is kept -----------------------------------------------------------------------------------------------
 
@@ -241,6 +268,8 @@ class Followed:
             else:
                 last.times += 1
                 last.seconds += statement.seconds
+                if last.wal_bytes is not None:
+                    last.wal_bytes += statement.wal_bytes or 0
 
     def _observer(self, connection: Connection) -> Observer:
         key = _session(connection)
@@ -253,9 +282,13 @@ class Followed:
 
 
 @contextmanager
-def following() -> Iterator[Followed]:
-    """Follow the statements of all revisions that run in the block."""
-    followed = Followed()
+def following(server: Observer | None = None) -> Iterator[Followed]:
+    """Follow the statements of all revisions that run in the block.
+
+    Args:
+        server: Reads the counters of the server, in a session of its own; None if they are not needed.
+    """
+    followed = Followed(server)
     with followed.listening():
         yield followed
 

@@ -15,12 +15,14 @@ from safeops.judging.server import JudgedServer
 from safeops.naming import Name
 from safeops.rehearse.blocking import BRIEF, Blocked, blocked_tables
 from safeops.rehearse.findings import finding_of
-from safeops.rehearse.following import NOT_SEEN, OBSERVER, REVIEWED, Statement, following
+from safeops.rehearse.following import NOT_SEEN, OBSERVER, REVIEWED, Observer, Statement, following
 from safeops.rehearse.projection import Projected, projected, rows_of
 from safeops.rehearse.running import run_up
 from safeops.rehearse.traffic import Replacements, following_recipes
 from safeops.rehearse.waits import Wait, blamed, shortened, watching_waits, with_sampled
 from safeops.runner.revision_run import Applied
+
+DISK = "Disk is how much the database grew during the upgrade, with what the traffic wrote; 0 if it became smaller."
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Run:
         rows: The rows of each table before.
         server: The server, as "PostgreSQL 18".
         replacements: What the revisions rename, or give another type.
-        disk_bytes: How much the database grew; None if that is not known.
+        disk_bytes: How much the database grew, 0 if it shrank; None if that is not known.
+        temporary_bytes: How much it wrote to temporary files; None if that is not known.
+        how: What these figures include, in sentences.
         unseen: What could not be observed, in sentences.
     """
 
@@ -47,6 +51,8 @@ class Run:
     server: str = ""
     replacements: Replacements = field(default_factory=Replacements)
     disk_bytes: int | None = None
+    temporary_bytes: int | None = None
+    how: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
     @property
@@ -68,10 +74,11 @@ def measured_run(config: Config, engine: Engine, revision: str, rows: Mapping[Na
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         database = database_on(connection)
-        size = database.sizes.bytes_of_database()
-        with watching_waits(engine) as watch, following() as followed, following_recipes() as replacements:
+        server = Observer.of(database)
+        before = _volumes(database, server)
+        with watching_waits(engine) as watch, following(server) as followed, following_recipes() as replacements:
             applied = run_up(config, revision, followed)
-        grown = database.sizes.bytes_of_database()
+        disk, temporary = map(_grown, before, _volumes(database, server))
         statements = tuple(followed.statements)
         with_sampled(statements, watch, JudgedServer.of(database).strength)
         return Run(
@@ -82,9 +89,21 @@ def measured_run(config: Config, engine: Engine, revision: str, rows: Mapping[Na
             rows,
             database.describe(),
             replacements,
-            None if size is None or grown is None else max(grown - size, 0),
+            disk,
+            temporary,
+            (*([DISK] if disk is not None else []), *([server.how] if server.how else [])),
             tuple(dict.fromkeys(filter(None, [watch.unseen, *followed.unseen]))),
         )
+
+
+def _volumes(database: Database, server: Observer) -> tuple[int | None, int | None]:
+    """Return the bytes of a database, and those of its temporary files so far."""
+    return database.sizes.bytes_of_database(), server.temporary_bytes()
+
+
+def _grown(before: int | None, after: int | None) -> int | None:
+    # A vacuum, or a dropped column or table, can make it smaller.
+    return None if before is None or after is None else max(after - before, 0)
 
 
 def with_reviewed(run: Run, found: Mapping[str, Sequence[Finding]], database: Database) -> Run:

@@ -23,7 +23,9 @@ from safeops.rehearse.measuring import Run, measured_run
 from safeops.rehearse.rehearsing import Asked, Rehearsing
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
+from safeops.rehearse.traffic import TrafficPlan, plan_from_server
 from safeops.review.copies import Copies
+from safeops.runner.environment import explaining_errors
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
 from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.temporary_database import PREFIX, scratch_url_of
@@ -31,6 +33,7 @@ from safeops.runner.temporary_database import PREFIX, scratch_url_of
 log = logging.getLogger("safeops.rehearse")
 
 TENTH = 10
+TRAFFIC = "--traffic"
 WITHOUT_SIZE = "Times are not projected to production: its numbers of rows are not known. Name it by --like."
 AS_IT_IS = "Times are not projected: the copy has the rows that it has."
 
@@ -65,7 +68,8 @@ def rehearse(
         rows: Fill each table with so many rows.
         as_is: The database at ``into`` is a copy already, made by other means.
         like: The database of production, which is only read: its revision, and the statistics of its tables.
-        traffic: "auto", "none", or a file with the statements of the application.
+        traffic: "auto", "none", a file with the statements of the application, or the URL of a PostgreSQL database whose
+            extension ``pg_stat_statements`` has counted them.
         writers: The clients that write each table.
         max_wait: The longest that a statement of the application may take, in seconds.
         max_seconds: The longest that the revisions may take, in seconds.
@@ -85,7 +89,8 @@ def rehearse(
         raise SystemExit(rehearsed.exit_status)
     """
     begin, _, target = revision.rpartition(":")
-    asked = Asked(target, traffic, writers, max_wait, max_seconds)
+    # While there is a copy, no engine reaches another database.
+    asked = Asked(target, _plan_of(traffic) if "://" in traffic else traffic, writers, max_wait, max_seconds)
     place: dict[str, Any] = {"like": like, "revision": target, "start": begin or None}
     source: dict[str, Any] = {"backup": None if backup is None else Path(backup), "as_is": as_is}
     filled = backup is None and not as_is
@@ -97,6 +102,12 @@ def rehearse(
             remarks = [*copy.remarks, *([] if production else [WITHOUT_SIZE if filled else AS_IT_IS])]
             log.info("rehearsing %s", ", ".join(one.revision for one in pending_on(copy.config, target)) or "nothing")
             return Rehearsing(copy, asked, small, production, remarks).run()
+
+
+def _plan_of(url: str) -> TrafficPlan:
+    address = scratch_url_of(url, TRAFFIC)
+    with explaining_errors():
+        return plan_from_server(address)
 
 
 # A tenth of the rows --------------------------------------------------------------------------------------------

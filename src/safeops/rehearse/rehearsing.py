@@ -17,6 +17,7 @@ from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
 from safeops.rehearse.saved_rows import keeping_rows, tables_of
 from safeops.rehearse.stage import Stage, staged
+from safeops.rehearse.traffic import TrafficPlan
 from safeops.rehearse.verdict import Evidence, Verdict, judged
 from safeops.rehearse.way_back import Back, WayBack
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
@@ -35,7 +36,7 @@ class Asked:
 
     Args:
         revision: The target.
-        traffic: "auto", "none", or a file with statements.
+        traffic: "auto", "none", a file with statements, or a plan.
         writers: The clients that write each table.
         max_wait: The longest wait that is accepted, in seconds.
         max_seconds: The longest run that is accepted, in seconds.
@@ -44,7 +45,7 @@ class Asked:
     """
 
     revision: str = "head"
-    traffic: str = "auto"
+    traffic: str | TrafficPlan = "auto"
     writers: int = 2
     max_wait: float = 0.5
     max_seconds: float = 600.0
@@ -150,7 +151,7 @@ class Rehearsing:
             max_wait=asked.max_wait,
             max_seconds=asked.max_seconds,
             phases=tuple(stage.phases),
-            measured=(*self.remarks, *run.unseen, *stage.notes, *why_not),
+            measured=(*self.remarks, *run.how, *run.unseen, *stage.notes, *why_not),
             began=self.began,
         )
 

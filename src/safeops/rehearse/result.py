@@ -126,6 +126,7 @@ class Rehearsal(Result):
             "back": self.back.as_json() if self.back is not None else None,
             "at_production_size": {name: one.as_json() for name, one in self.projected.items()} or None,
             "disk_bytes": self.run.disk_bytes,
+            "temporary_bytes": self.run.temporary_bytes,
             "verdict": self.verdict.as_json(),
             "measured": list(self.measured),
             "timeline": self._timeline(),

@@ -15,7 +15,15 @@ from safeops.databases.definitions import Table
 from safeops.naming import Name
 from safeops.rehearse.following import OBSERVER
 from safeops.rehearse.saved_rows import Key, key_text
-from safeops.rehearse.traffic import Comparison, Replacements, Traffic, TrafficResult, plan_from_file, plan_of
+from safeops.rehearse.traffic import (
+    Comparison,
+    Replacements,
+    Traffic,
+    TrafficPlan,
+    TrafficResult,
+    plan_from_file,
+    plan_of,
+)
 from safeops.rehearse.traffic.ledger import entries
 
 AUTO, NONE = "auto", "none"
@@ -96,14 +104,18 @@ class Stage:
 
 @contextmanager
 def staged(
-    engine: Engine, tables: Iterable[Name], kind: str, writers: int, later: Mapping[Name, Table] | None = None
+    engine: Engine,
+    tables: Iterable[Name],
+    kind: str | TrafficPlan,
+    writers: int,
+    later: Mapping[Name, Table] | None = None,
 ) -> Iterator[Stage]:
     """Start the traffic on some tables, for the block.
 
     Args:
         engine: Reaches the copy.
         tables: The tables that the revisions work on.
-        kind: "auto", "none", or a file with statements.
+        kind: "auto", "none", a file with statements, or a plan.
         writers: The clients that write each table.
         later: The tables with the constraints that the revisions add, which new rows meet too.
     """
@@ -113,8 +125,9 @@ def staged(
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         home = _home(database_on(connection))
-    plan = plan_of(engine, tables, later) if kind == AUTO else plan_from_file(Path(kind), engine)
-    with Traffic(engine.url, plan, writers) as traffic:
+    if isinstance(kind, str):
+        kind = plan_of(engine, tables, later) if kind == AUTO else plan_from_file(Path(kind), engine)
+    with Traffic(engine.url, kind, writers) as traffic:
         yield Stage(engine, traffic, home)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from safeops.databases.waiting import send
 from safeops.rehearse import following
 from safeops.rehearse.following import Effects
@@ -15,11 +17,24 @@ LOCKED = """SELECT n.nspname, coalesce(t.relname, c.relname), coalesce(t.oid, c.
   LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
   WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND left(n.nspname, 3) <> 'pg_'
     AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND n.nspname <> 'information_schema'"""
+POSITION = "SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS bigint)"
+TEMPORARY = "SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()"
 FILES = "SELECT oid, pg_relation_filenode(oid) FROM pg_class WHERE relkind IN ('r', 'p', 'm', 'i', 'I')"
 
 
 class Observer(following.Observer):
     """By one query of ``pg_locks`` after a statement, in its own transaction."""
+
+    how: ClassVar[str] = (
+        "The log (WAL) of a statement is all that the server wrote to it while it ran, also for the traffic. Temporary files"
+        " are those that its sessions have reported."
+    )
+
+    def log_position(self) -> int | None:
+        return int(send(self.database.connection, POSITION)[0][0])
+
+    def temporary_bytes(self) -> int | None:
+        return int(send(self.database.connection, TEMPORARY)[0][0])
 
     def begin(self) -> None:
         self._files = {int(oid): file for oid, file in send(self.database.connection, FILES)}
