@@ -55,6 +55,11 @@ def sample(cases: Sequence[T], step: int) -> Sequence[T]:
     return cases if _exhaustive else cases[::step]
 
 
+def alike(one: float, other: float) -> bool:
+    """Whether two measurements of the same wait agree: within a fifth by hand, next to other tests only roughly."""
+    return abs(one - other) <= (0.2 * other if _exhaustive else 0.5 * other + 0.5)
+
+
 def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
     """The arguments of ``parametrize()``: all of the cases; all but one in so many have the mark whole."""
     whole = pytest.mark.whole

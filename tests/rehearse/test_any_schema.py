@@ -133,7 +133,9 @@ def _nulls(table: Random) -> dict[str, ColumnShape]:
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(found=schemas())
 def test_any_schema(database: Database, found: list[Random]) -> None:
     _create(database, found)

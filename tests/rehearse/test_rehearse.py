@@ -11,13 +11,15 @@ import pytest
 from tests.runner.deploys import Deploy, printed, said, until
 from tests.servers import Database
 
+from safeops.cli.rehearse import REHEARSE, rehearsal_lines
+from safeops.rehearse.rehearsal import rehearse
 from safeops.rehearse.rehearsing import Asked
 
 EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
 TABLES = 'op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50)))'
 ONLINE = ('create_index_if_missing("ix", "users", ["name"])', 'drop_index_if_exists("ix", "users")')
 # It sleeps only if there are rows: the revisions are run on an empty database first.
-SLOW = ('op.execute("SELECT pg_sleep(30) FROM users LIMIT 1")', "pass")
+SLOW = ('op.execute("SELECT pg_sleep(60) FROM users LIMIT 1")', "pass")
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,7 @@ def test_production_is_read_and_the_copy_is_rehearsed_on(
 ) -> None:
     project, copy = project_of(database, tmp_path, ONLINE), new_database()
     before = database.query("SELECT count(*), max(id) FROM users")
-    arguments = ("--into", url_of(copy), "--like", url_of(database), "--rows", "2000", "--max-wait", "10")
+    arguments = ("--into", url_of(copy), "--like", url_of(database), "--rows", "2000", "--max-wait", "60")
     capsys.readouterr()
     assert project.main("rehearse", *arguments, "--json") == 0
     report = printed(capsys)
@@ -70,19 +72,16 @@ def test_production_is_read_and_the_copy_is_rehearsed_on(
 
 
 @pytest.mark.only("pg18")
-def test_text_and_markdown(
-    database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plain = ('op.create_index("ix", "users", ["name"]); op.execute("SELECT pg_sleep(1)")', 'op.drop_index("ix")')
+def test_text_and_markdown(database: Database, new_database: Callable[[], Database], tmp_path: Path) -> None:
+    plain = ('op.create_index("ix", "users", ["name"]); op.execute("SELECT pg_sleep(3)")', 'op.drop_index("ix")')
     project = project_of(database, tmp_path, plain)
-    arguments = ("--rows", "1000", "--no-projection", "--max-wait", "0.2")
-    capsys.readouterr()
-    assert project.main("rehearse", "--into", url_of(new_database()), *arguments) == 1
-    text = capsys.readouterr().out
+    into = url_of(new_database())
+    found = rehearse(project.config, into=into, rows=1000, max_wait=1.5, project=False)
+    assert found.exit_status == 1
+    text = "\n".join(rehearsal_lines(found))
     assert "SHARE on public.users: writes wait" in text and 'create_index_if_missing("ix", "users", ["name"])' in text
     assert "Not ready: " in text and "schema as before, rows as before" in text
-    assert project.main("rehearse", "--into", url_of(new_database()), *arguments, "--format", "markdown") == 1
-    markdown = capsys.readouterr().out
+    markdown = REHEARSE.formats["markdown"](found)
     assert markdown.startswith("### safeops rehearse: Not ready: ") and "```python" in markdown
     assert "| `public.users` | during |" in markdown
 
@@ -104,6 +103,7 @@ def test_copies_that_exclude_each_other(database: Database, tmp_path: Path, caps
 
 
 @EACH
+@pytest.mark.by_hand("mariadb", "sqlite")
 def test_a_revision_that_fails_on_the_copy(
     database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,9 +123,9 @@ def test_ctrl_c_leaves_nothing_running_and_names_what_is_left(
     arguments = ("--into", url_of(copy), "--rows", "1000", "--no-projection")
     sleeping = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{copy.name}'"
     with project.start("rehearse", *arguments) as runner:
-        until(lambda: database.query(f"{sleeping} AND query LIKE '%pg_sleep(30)%' AND state = 'active'") == [(1,)])
+        until(lambda: database.query(f"{sleeping} AND query LIKE '%pg_sleep(60)%' AND state = 'active'") == [(1,)])
         runner.send_signal(signal.SIGINT)
-        _, errors = runner.communicate(timeout=30)
+        _, errors = runner.communicate(timeout=120)
     assert runner.returncode == 3, errors
     assert "The rehearsal was stopped" in errors and "DROP DATABASE" in errors.upper()
     until(lambda: database.query(sleeping) == [(0,)])
@@ -135,10 +135,10 @@ def test_ctrl_c_leaves_nothing_running_and_names_what_is_left(
 def test_a_kill_leaves_nothing_running(
     database: Database, new_database: Callable[[], Database], tmp_path: Path
 ) -> None:
-    project, copy = project_of(database, tmp_path, ('op.execute("SELECT pg_sleep(3)")', "pass")), new_database()
+    project, copy = project_of(database, tmp_path, (SLOW[0].replace("60", "5"), "pass")), new_database()
     sessions = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{copy.name}'"
     with project.start("rehearse", "--into", url_of(copy), "--rows", "1000", "--no-projection") as runner:
-        until(lambda: database.query(f"{sessions} AND query LIKE '%pg_sleep(3)%' AND state = 'active'") == [(1,)])
+        until(lambda: database.query(f"{sessions} AND query LIKE '%pg_sleep(5)%' AND state = 'active'") == [(1,)])
         runner.kill()
     # The server ends the session that sleeps when it next writes to it.
     until(lambda: database.query(sessions) == [(0,)])
@@ -152,7 +152,7 @@ def test_a_file_of_statements_as_traffic(
     file = tmp_path / "traffic.sql"
     file.write_text("\\set id random(1, 1000)\n-- rate: 50/s\nUPDATE users SET name = 'x' WHERE id = :id;\n")
     capsys.readouterr()
-    arguments = ("--rows", "1000", "--no-projection", "--max-wait", "10", "--traffic", str(file), "--json")
+    arguments = ("--rows", "1000", "--no-projection", "--max-wait", "60", "--traffic", str(file), "--json")
     assert project.main("rehearse", "--into", url_of(new_database()), *arguments) == 0
     report = printed(capsys)
     assert report["traffic"]["writes"] > 0
@@ -178,6 +178,7 @@ def test_the_statements_that_production_has_counted_as_traffic(
 
 
 @EACH
+@pytest.mark.by_hand("sqlite")
 def test_traffic_keeps_to_a_key_that_the_revisions_add(
     database: Database, new_database: Callable[[], Database], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,7 +190,7 @@ def test_traffic_keeps_to_a_key_that_the_revisions_add(
     project = project_of(copy, tmp_path, unique)
     Deploy(tmp_path, database, project.revisions)
     capsys.readouterr()
-    assert project.main("rehearse", "--as-is", "--into", url_of(copy), "--max-wait", "10", "--json") == 0
+    assert project.main("rehearse", "--as-is", "--into", url_of(copy), "--max-wait", "60", "--json") == 0
     report = printed(capsys)
     assert report["traffic"]["writes"] > 0 and report["copy"]["kind"] == "as is"
     assert report["at_production_size"] is None

@@ -40,12 +40,16 @@ parent.postMessage(JSON.stringify({
 FRAME = """<!doctype html><title></title><script>onmessage = event => { document.title = event.data; }</script>
 <iframe src="page.html" width="%d" height="1000" style="border: 0; color-scheme: light dark"></iframe>"""
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium")
+pytestmark = [
+    # A browser on a busy machine may need longer for a page than it is given.
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium"),
+]
 
 
 def browse(tmp_path: Path, page: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [str(BROWSER), *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
 
 
 def measured(tmp_path: Path, name: str, width: int, theme: str) -> dict[str, Any]:

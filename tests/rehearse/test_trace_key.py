@@ -24,6 +24,7 @@ ENTRIES = [one for one in keys.load() if one["revision"] not in WITHOUT_ROWS | O
 
 
 @pytest.mark.only("pg18", "pg15")
+@pytest.mark.by_hand("pg15")
 def test_a_trace_agrees_with_the_key(tmp_path: Path, database: Database, server_name: str) -> None:
     version = server_name.removeprefix("pg")
     entries = [one for one in sample(ENTRIES, 12) if version in one["truth"]]

@@ -59,6 +59,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.by_hand("mysql97", "sqlite", "mariadb")
 def test_a_file_has_a_rate_for_each_statement(items, tmp_path):
     plan = plan_from_file(written(tmp_path, RATED), items.observer())
     assert [(script.rate, len(script.steps)) for script in plan.scripts] == [(60.0, 2), (20.0, 5)]
@@ -72,6 +73,7 @@ def test_a_file_has_a_rate_for_each_statement(items, tmp_path):
     assert stock < 2000
 
 
+@pytest.mark.by_hand("mysql97", "sqlite", "mariadb")
 def test_a_script_of_pgbench_repeats(items, tmp_path):
     plan = plan_from_file(written(tmp_path, PGBENCH))
     assert [step.variable or step.sql or step.pause for step in plan.scripts[0].steps] == [
@@ -82,6 +84,7 @@ def test_a_script_of_pgbench_repeats(items, tmp_path):
     assert result.writes
 
 
+@pytest.mark.by_hand("mysql97", "sqlite", "mariadb")
 def test_plans_add(items, tmp_path):
     plan = plan_of(items.observer(), [Name("items")]) + plan_from_file(written(tmp_path, PGBENCH))
     with Traffic(items.url, plan, rate=100.0) as traffic:

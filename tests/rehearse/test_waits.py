@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.servers import Database
+from tests.whole import alike
 
 from safeops.rehearse.waits import TRAFFIC, blamed, watching_waits
 
@@ -29,22 +30,30 @@ class Writer(threading.Thread):
     def __init__(self, database: Database, name: str, sql: str) -> None:
         super().__init__()
         self.engine, self.session, self.sql, self.took = database.engine(), name, sql, 0.0
+        self.is_sending = threading.Event()
 
     def run(self) -> None:
         with self.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET application_name = '{self.session}'")
+            self.is_sending.set()
             began = time.monotonic()
             connection.exec_driver_sql(f"/* {self.session} */ {self.sql}")
             self.took = time.monotonic() - began
 
 
-def blocked(database: Database, lock: str, table: str, mode: str, holds: float, release: str = "COMMIT") -> Statement:
-    """Holds a lock in a transaction for a while, as a migration does."""
+def blocked(
+    database: Database, lock: str, table: str, mode: str, holds: float, *writers: Writer, release: str = "COMMIT"
+) -> Statement:
+    """Holds a lock in a transaction for a while, as a migration does: since the writers have sent their statements."""
     with database.engine().connect() as connection:
         began = time.monotonic()
         connection.exec_driver_sql(lock)
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            assert writer.is_sending.wait(60)
         time.sleep(holds)
         connection.exec_driver_sql(release)
         held = time.monotonic() - began
@@ -57,14 +66,12 @@ def test_a_wait_of_the_application_is_as_long_as_the_application_measures(databa
     writers = [Writer(database, f"{TRAFFIC} 1", "INSERT INTO t VALUES (1)"), Writer(database, "psql", "TABLE other")]
     with watching_waits(database.engine()) as watch:
         first = Statement("LOCK TABLE other", time.monotonic(), 0.0, 0.0, {"public.other": "SHARE"})
-        timer = threading.Timer(0.1, lambda: [writer.start() for writer in writers])
-        timer.start()
-        locking = blocked(database, "LOCK TABLE t IN SHARE MODE", "public.t", "SHARE", 1.0)
+        locking = blocked(database, "LOCK TABLE t IN SHARE MODE", "public.t", "SHARE", 1.0, *writers)
         [writer.join() for writer in writers]
     (wait,) = blamed(watch.waits, [first, locking])
     assert (wait.table, wait.lock, wait.statement) == ("public.t", "ROW EXCLUSIVE", 1)
     assert not wait.by_migration and "INSERT INTO t" in wait.who
-    assert abs(wait.seconds - writers[0].took) <= 0.2 * writers[0].took
+    assert alike(wait.seconds, writers[0].took)
 
 
 @pytest.mark.only("pg18")
@@ -72,9 +79,7 @@ def test_the_migration_waits_for_the_application(database: Database) -> None:
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")
     migration = Writer(database, "alembic", "ALTER TABLE t ADD COLUMN a int")
     with watching_waits(database.engine()) as watch:
-        timer = threading.Timer(0.1, migration.start)
-        timer.start()
-        blocked(database, "LOCK TABLE t IN ROW EXCLUSIVE MODE", "public.t", "", 0.5)
+        blocked(database, "LOCK TABLE t IN ROW EXCLUSIVE MODE", "public.t", "", 0.5, migration)
         migration.join()
     (wait,) = watch.waits
     assert wait.by_migration and wait.lock == "ACCESS EXCLUSIVE" and "ALTER TABLE" in wait.sql
@@ -87,7 +92,7 @@ def test_two_statements_of_the_application_that_wait_for_each_other_are_not_coun
     waiter = Writer(database, f"{TRAFFIC} 2", "UPDATE t SET id = 1")
     with watching_waits(database.engine()) as watch:
         holder.start()
-        time.sleep(0.1)
+        assert holder.is_sending.wait(60)
         waiter.start()
         [writer.join() for writer in (holder, waiter)]
     assert watch.waits == []
@@ -98,13 +103,12 @@ def test_a_wait_for_a_table_on_mariadb_and_mysql(database: Database) -> None:
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")
     writer = Writer(database, TRAFFIC, "INSERT INTO t VALUES (1)")
     with watching_waits(database.engine()) as watch:
-        threading.Timer(0.1, writer.start).start()
-        locking = blocked(database, "LOCK TABLES t READ", "t", "READ", 1.0, "UNLOCK TABLES")
+        locking = blocked(database, "LOCK TABLES t READ", "t", "READ", 1.0, writer, release="UNLOCK TABLES")
         writer.join()
     (wait,) = blamed(watch.waits, [locking])
     assert (wait.table, wait.statement, wait.by_migration) == ("t", 0, False)
     assert "metadata lock" in wait.lock
-    assert abs(wait.seconds - writer.took) <= 0.2 * writer.took
+    assert alike(wait.seconds, writer.took)
 
 
 @pytest.mark.only("sqlite")

@@ -133,8 +133,8 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Waits for what another process does."""
-    deadline = time.monotonic() + 30
+    """Waits for what another process does: far longer than it takes, since a busy machine may need as long."""
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
