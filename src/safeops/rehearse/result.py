@@ -83,7 +83,7 @@ class Rehearsal(Result):
             return f"Ready: {self._ran}{self._traffic_text}{self._back_text}."
         more = len(self.verdict.findings) - 1
         others = f" {more} more finding{'' if more == 1 else 's'}." if more else ""
-        return f"{'Not ready' if not self.verdict.ok else 'Not certain'}: {first.what}{others}"
+        return f"{'Not ready' if not self.verdict.ok else 'Not certain'}: {first.what.removesuffix('.')}.{others}"
 
     @property
     def _ran(self) -> str:
