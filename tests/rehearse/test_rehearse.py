@@ -102,6 +102,26 @@ def test_copies_that_exclude_each_other(database: Database, tmp_path: Path, caps
     assert "--rows and --as-is exclude each other" in said(capsys)
 
 
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [(("--traffic", "missing.sql"), "file of the traffic"), (("nowhere",), "no upgrade to nowhere")],
+)
+def test_a_wrong_call_is_refused_before_a_copy_is_made(
+    database: Database,
+    new_database: Callable[[], Database],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    what: str,
+) -> None:
+    project, copy = project_of(database, tmp_path, ONLINE), new_database()
+    capsys.readouterr()
+    assert project.main("rehearse", *arguments, "--into", url_of(copy), "--rows", "10") == 4
+    assert what in said(capsys)
+    assert copy.query("SELECT name FROM sqlite_master") == []
+
+
 @EACH
 @pytest.mark.by_hand("mariadb", "sqlite")
 def test_a_revision_that_fails_on_the_copy(

@@ -105,3 +105,14 @@ def test_nothing_is_pending(database: Database, tmp_path: Path) -> None:
     run_up(project.config, "r1")
     found = Rehearsing(Copy(project.config, database.engine(), "r1", {}, "filled"), Asked()).run()
     assert found.exit_status == 0 and "Nothing is pending" in found.summary
+
+
+@pytest.mark.only("pg18")
+def test_a_table_that_is_dropped_is_shown_with_its_lock(database: Database, tmp_path: Path) -> None:
+    dropped = (
+        'op.drop_table("other")',
+        'op.create_table("other", sa.Column("id", sa.Integer, primary_key=True), sa.Column("note", sa.Text))',
+    )
+    found = rehearsed(database, tmp_path, dropped, traffic="none")
+    (drop,) = [one for one in found.as_json()["statements"] if "DROP TABLE" in one["sql"]]
+    assert drop["locks"] == {"public.other": "ACCESS EXCLUSIVE"}

@@ -63,7 +63,7 @@ def busy(traffic: Traffic, writes: int = 60) -> None:
 
 
 def wait_for_waiting(traffic: Traffic, *clients: str) -> None:
-    """Waits until the traffic says that each of these clients waits."""
+    """Waits until the traffic reports that each of these clients waits."""
     deadline = time.monotonic() + 60
     while not {name for name, _, _ in traffic.latest["waiting"]} >= {*clients}:
         assert time.monotonic() < deadline, traffic.latest

@@ -154,7 +154,7 @@ class Followed:
     """The statements of the revisions, as they come.
 
     Args:
-        server: Reads the counters of the server, in a session of its own; None if they are not needed.
+        server: Reads the counters of the server, in a separate session; None if they are not needed.
     """
 
     def __init__(self, server: Observer | None = None) -> None:
@@ -286,7 +286,7 @@ def following(server: Observer | None = None) -> Iterator[Followed]:
     """Follow the statements of all revisions that run in the block.
 
     Args:
-        server: Reads the counters of the server, in a session of its own; None if they are not needed.
+        server: Reads the counters of the server, in a separate session; None if they are not needed.
     """
     followed = Followed(server)
     with followed.listening():

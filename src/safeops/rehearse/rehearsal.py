@@ -23,11 +23,14 @@ from safeops.rehearse.measuring import Run, measured_run
 from safeops.rehearse.rehearsing import Asked, Rehearsing
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
-from safeops.rehearse.traffic import TrafficPlan, plan_from_server
+from safeops.rehearse.stage import AUTO, NONE
+from safeops.rehearse.traffic import TrafficPlan, plan_from_file, plan_from_server
 from safeops.review.copies import Copies
 from safeops.runner.environment import explaining_errors
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
+from safeops.runner.readiness import steps_to
 from safeops.runner.revision_run import ending_on_signals
+from safeops.runner.revisions import scripts_of
 from safeops.runner.temporary_database import PREFIX, scratch_url_of
 
 log = logging.getLogger("safeops.rehearse")
@@ -90,11 +93,13 @@ def rehearse(
     """
     begin, _, target = revision.rpartition(":")
     # While there is a copy, no engine reaches another database.
-    asked = Asked(target, _plan_of(traffic) if "://" in traffic else traffic, writers, max_wait, max_seconds)
+    asked = Asked(target, _plan_of(traffic), writers, max_wait, max_seconds)
     place: dict[str, Any] = {"like": like, "revision": target, "start": begin or None}
     source: dict[str, Any] = {"backup": None if backup is None else Path(backup), "as_is": as_is}
     filled = backup is None and not as_is
     with ending_on_signals():
+        # A wrong name must not cost the time of a copy.
+        steps_to(scripts_of(config), target, ())
         small = _small_run(config, asked, into, rows, place) if project and filled else None
         log.info("making the copy")
         with open_copy(config, into, rows=rows, **source, **place) as copy, explained(copy):
@@ -104,8 +109,12 @@ def rehearse(
             return Rehearsing(copy, asked, small, production, remarks).run()
 
 
-def _plan_of(url: str) -> TrafficPlan:
-    address = scratch_url_of(url, TRAFFIC)
+def _plan_of(traffic: str) -> str | TrafficPlan:
+    if traffic in (AUTO, NONE):
+        return traffic
+    if "://" not in traffic:
+        return plan_from_file(Path(traffic))
+    address = scratch_url_of(traffic, TRAFFIC)
     with explaining_errors():
         return plan_from_server(address)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 from safeops.databases.waiting import send
 from safeops.rehearse import following
@@ -10,16 +11,18 @@ from safeops.rehearse.following import Effects
 from safeops.review.postgresql.tracer import MODES, STRENGTH
 from safeops.review.tracing import is_own
 
-LOCKED = """SELECT n.nspname, coalesce(t.relname, c.relname), coalesce(t.oid, c.oid), c.oid, l.mode,
+LOCKED = """SELECT n.nspname, coalesce(t.relname, c.relname), coalesce(t.oid, c.oid), l.relation, l.mode,
     pg_relation_filenode(c.oid), coalesce(pg_stat_get_xact_numscans(c.oid), 0),
     coalesce(pg_stat_get_xact_tuples_returned(c.oid), 0)
-  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+  FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
-  WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND left(n.nspname, 3) <> 'pg_'
-    AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND n.nspname <> 'information_schema'"""
+  WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND (c.oid IS NULL OR
+    left(n.nspname, 3) <> 'pg_' AND c.relkind IN ('r', 'p', 'm', 'i', 'I') AND n.nspname <> 'information_schema')"""
 POSITION = "SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS bigint)"
 TEMPORARY = "SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()"
 FILES = "SELECT oid, pg_relation_filenode(oid) FROM pg_class WHERE relkind IN ('r', 'p', 'm', 'i', 'I')"
+TABLES = """SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'm')"""
 
 
 class Observer(following.Observer):
@@ -38,13 +41,14 @@ class Observer(following.Observer):
 
     def begin(self) -> None:
         self._files = {int(oid): file for oid, file in send(self.database.connection, FILES)}
+        self._tables = {int(oid): (schema, name) for oid, schema, name in send(self.database.connection, TABLES)}
         self._old, self._scans = frozenset(self._files), dict[int, int]()
 
     def after(self, sql: str) -> Effects | None:
         locks: dict[str, str] = {}
         rewrote, built = dict[str, bool](), dict[str, bool]()
         scanned: dict[str, int] = {}
-        for schema, name, table, oid, mode, file, scans, rows in send(self.database.connection, LOCKED):
+        for schema, name, table, oid, mode, file, scans, rows in self._locked():
             place = f"{schema}.{name}"
             if is_own(name) or int(table) not in self._old:
                 continue
@@ -62,3 +66,11 @@ class Observer(following.Observer):
             if oid == table and scans and rows != before:
                 scanned[place] = int(rows - before if rows > before else rows)
         return Effects(locks, tuple(rewrote), tuple(table for table in built if table not in rewrote), scanned)
+
+    def _locked(self) -> Iterator[tuple[Any, ...]]:
+        for schema, name, table, oid, *facts in send(self.database.connection, LOCKED):
+            if table is not None:
+                yield (schema, name, table, oid, *facts)
+            elif int(oid) in self._tables:
+                # Just dropped: it is in the catalogue no more, and its lock is held until the transaction ends.
+                yield (*self._tables[int(oid)], oid, oid, *facts)
