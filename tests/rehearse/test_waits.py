@@ -10,7 +10,8 @@ import pytest
 from tests.servers import Database
 from tests.whole import alike
 
-from safeops.rehearse.waits import TRAFFIC, blamed, watching_waits
+from safeops.rehearse import waits
+from safeops.rehearse.waits import TRAFFIC, Waiting, Watch, blamed, watching_waits
 
 
 @dataclass
@@ -116,3 +117,24 @@ def test_a_server_that_shows_no_waits(database: Database) -> None:
     with watching_waits(database.engine()) as watch:
         time.sleep(0.2)
     assert watch.waits == [] and "the traffic measures" in watch.unseen
+
+
+def test_samples_take_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, pauses = Watch(), list[float]()
+
+    class Slow:
+        unseen, sees_waits = "", True
+
+        def now(self) -> list[Waiting]:
+            time.sleep(0.01)
+            return []
+
+    def paused(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 3
+
+    monkeypatch.setattr(waits, "database_on", lambda connection: connection)
+    monkeypatch.setattr(waits.LockWaits, "of", lambda database: Slow())
+    monkeypatch.setattr(watch._over, "wait", paused)
+    watch.run(None)  # type: ignore[arg-type]
+    assert min(pauses[1:]) >= 0.01 * waits.IDLE

@@ -22,7 +22,7 @@ from safeops.databases.waiting import Waiting
 from safeops.planned import summary
 
 MEASURED, SAMPLED, REVIEWED, NOT_SEEN = "measured", "sampled", "reviewed", "not seen"
-"""How the locks of a statement are known: from the session that sent it, from a second one every 10 ms, from the review of
+"""How the locks of a statement are known: from the session that sent it, from samples of a second one, from the review of
 its text, or not at all."""
 SEPARATE = 50
 """Statements of a revision that differ in numbers alone and are kept separately: a backfill sends many."""

@@ -21,7 +21,9 @@ from safeops.rehearse.following import NOT_SEEN, OBSERVER, SAMPLED, Statement
 from safeops.runner.environment import shorten
 
 EVERY = 0.01
-"""Seconds between two samples: as exact as the waits are."""
+"""Seconds between two samples at least: as exact as the waits are."""
+IDLE = 9
+"""How much longer than a sample takes its thread sleeps: samples take at most a tenth of the time."""
 TRAFFIC = "safeops traffic"
 """What the sessions of the traffic call themselves."""
 LONGEST = 120
@@ -133,7 +135,8 @@ class Watch:
         """Sample until ``stop`` is called."""
         port = LockWaits.of(database_on(connection))
         self.unseen = port.unseen
-        while port.sees_waits and not self._over.wait(EVERY):
+        sampled = time.monotonic()
+        while port.sees_waits and not self._over.wait(max(EVERY, IDLE * (time.monotonic() - sampled))):
             sampled = time.monotonic()
             for found in port.now():
                 if isinstance(found, Held):
