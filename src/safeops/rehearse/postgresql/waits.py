@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from safeops.databases.waiting import send
 from safeops.rehearse import waits
@@ -29,7 +30,7 @@ class LockWaits(waits.LockWaits):
 
     def now(self) -> Iterable[waits.Waiting | waits.Held]:
         # As plain text: what SQLAlchemy does for each statement would take longer than the server.
-        rows = send(self.database.connection, SEEN)
+        rows: Iterable[Any] = send(self.database.connection, SEEN)
         for granted, pid, start, age, schema, table, mode, sql, is_traffic, behind in rows:
             place = f"{schema}.{table}" if table else ""
             if granted:
