@@ -14,6 +14,7 @@ from tests.servers import Database
 from safeops.cli.rehearse import REHEARSE, rehearsal_lines
 from safeops.rehearse.rehearsal import rehearse
 from safeops.rehearse.rehearsing import Asked
+from safeops.rehearse.reports.html import html
 
 EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
 TABLES = 'op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50)))'
@@ -214,3 +215,17 @@ def test_traffic_keeps_to_a_key_that_the_revisions_add(
     report = printed(capsys)
     assert report["traffic"]["writes"] > 0 and report["copy"]["kind"] == "as is"
     assert report["at_production_size"] is None
+
+
+@pytest.mark.only("mariadb")
+def test_a_statement_of_which_no_lock_is_seen_is_not_called_free(
+    database: Database, new_database: Callable[[], Database], tmp_path: Path
+) -> None:
+    analyzed = ('op.execute("ANALYZE TABLE users")', "pass")
+    project = project_of(database, tmp_path, analyzed, rows=0)
+    into = url_of(new_database())
+    found = rehearse(project.config, into=into, rows=10, traffic="none", project=False)
+    (analyze,) = [one for one in found.as_json()["statements"] if "ANALYZE" in one["sql"]]
+    assert (analyze["locks"], analyze["seen"], analyze["effect"]) == ({}, "not seen", "unknown")
+    assert "Locks       not seen" in "\n".join(rehearsal_lines(found))
+    assert "unknown" in html(found.as_json())

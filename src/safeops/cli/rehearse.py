@@ -107,9 +107,9 @@ def _statement_lines(number: str, statement: Mapping[str, Any]) -> Iterator[str]
     blocks = statement["effect"] in ("writes wait", "all wait")
     yield from fitting(f"{number}{' '.join(statement['sql'].split())[:200]}", INDENT)
     yield from row("Time", duration_text(statement["seconds"]), COLUMN, INDENT)
-    locks = locks_text(statement)
+    locks, unseen = locks_text(statement), "not seen" if statement["effect"] == "unknown" else ""
     yield from row(
-        "Locks", f"{locks}: {statement['effect']}" if locks else "", COLUMN, INDENT, ATTENTION if blocks else ""
+        "Locks", f"{locks}: {statement['effect']}" if locks else unseen, COLUMN, INDENT, ATTENTION if blocks else ""
     )
     yield from row("Work", work_text(statement), COLUMN, INDENT)
     if statement["longest_wait"]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from safeops import __version__
 from safeops.planned import counted
-from safeops.rehearse.blocking import effect_of
-from safeops.rehearse.following import Statement
+from safeops.rehearse.blocking import FREE, UNKNOWN, effect_of
+from safeops.rehearse.following import NOT_SEEN, Statement
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
 from safeops.rehearse.traffic import Comparison, TrafficResult
@@ -156,6 +156,8 @@ class Rehearsal(Result):
     def _statement(self, place: int, one: Any) -> dict[str, Any]:
         waited = [wait.seconds for wait in self.run.waits if wait.statement == place and not wait.by_migration]
         effect = effect_of(place, self.run.blocked)
+        if effect == FREE and one.seen == NOT_SEEN:
+            effect = UNKNOWN
         return {**one.as_json(), "longest_wait": round(max(waited, default=0.0), 4), "effect": effect}
 
     def _timeline(self) -> dict[str, Any]:

@@ -72,5 +72,5 @@ class Observer(following.Observer):
             if table is not None:
                 yield (schema, name, table, oid, *facts)
             elif int(oid) in self._tables:
-                # Just dropped: it is in the catalogue no more, and its lock is held until the transaction ends.
+                # Just dropped: the catalogue no longer has it, and its lock is held until the transaction ends.
                 yield (*self._tables[int(oid)], oid, oid, *facts)

@@ -100,7 +100,7 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
         Cell(str(one.number), "number"),
         Cell(shortened(clean(one.first.get("sql", "")), room), "code"),
         Cell(
-            "nothing" if effect == FREE else effect,
+            _blocks(one, effect),
             f"effect {effect.replace(' ', '-')}",
             f"since statement {one.since}" if one.since else "",
         ),
@@ -112,6 +112,12 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
         Cell(took(sum(one.seconds)), "number", f"{one.times:,} times" if one.times > 1 else ""),
         Cell(took(longest) if longest else "none", "number"),
     ]
+
+
+def _blocks(one: Statements, effect: str) -> str:
+    if effect != FREE:
+        return effect
+    return "unknown" if one.first.get("effect") == "unknown" else "nothing"
 
 
 def _locks(statement: Mapping[str, Any]) -> list[str]:
