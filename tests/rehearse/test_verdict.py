@@ -14,7 +14,7 @@ from safeops.runner.revision_run import Applied
 
 PLAN = "cached plan must not change result type"
 SILENT = TrafficResult(0, 0, (), 0.0, "", {}, {}, (), ("orders: left out, because no account may write it.",))
-RAN = (Applied("r1", "", "", 0.004),)
+RAN = (Applied("r1", "", 0.004),)
 
 
 def rehearsal(traffic: TrafficResult, rows: int = 10) -> Rehearsal:
