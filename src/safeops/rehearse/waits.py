@@ -232,4 +232,6 @@ def with_sampled(statements: Iterable[Statement], watch: Watch, strength: Callab
             for held, moments in watch.held.items():
                 if any(one.began <= moment <= one.began + one.seconds for moment in moments):
                     locks[held.table] = max(locks.get(held.table, held.lock), held.lock, key=strength)
-            one.effects, one.seen = replace(one.effects, locks=locks), SAMPLED
+            # Without a sample while it ran, that it locked nothing is not known.
+            if locks:
+                one.effects, one.seen = replace(one.effects, locks=locks), SAMPLED
