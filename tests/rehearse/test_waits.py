@@ -10,8 +10,9 @@ import pytest
 from tests.servers import Database
 from tests.whole import alike
 
-from safeops.rehearse import waits
-from safeops.rehearse.waits import TRAFFIC, Waiting, Watch, blamed, watching_waits
+from safeops.rehearse import following, waits
+from safeops.rehearse.following import NOT_SEEN, SAMPLED
+from safeops.rehearse.waits import TRAFFIC, Held, Waiting, Watch, blamed, watching_waits, with_sampled
 
 
 @dataclass
@@ -138,3 +139,12 @@ def test_samples_take_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(watch._over, "wait", paused)
     watch.run(None)  # type: ignore[arg-type]
     assert min(pauses[1:]) >= 0.01 * waits.IDLE
+
+
+def test_a_statement_has_only_samples_from_while_it_ran():
+    watch = Watch()
+    watch.held[Held("public.users", "SHARE UPDATE EXCLUSIVE")] = [5.5]
+    sampled, missed = (following.Statement("r1", "up", "CREATE INDEX", began, 1.0) for began in (5.0, 7.0))
+    with_sampled([sampled, missed], watch, len)
+    assert (sampled.seen, sampled.locks) == (SAMPLED, {"public.users": "SHARE UPDATE EXCLUSIVE"})
+    assert (missed.seen, missed.locks) == (NOT_SEEN, {})

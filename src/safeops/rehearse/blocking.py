@@ -11,9 +11,9 @@ from safeops.planned import ALL, WRITES
 from safeops.rehearse.following import Statement
 
 FREE, BRIEF, WRITES_WAIT, ALL_WAIT = "free", "brief", "writes wait", "all wait"
-UNKNOWN = "unknown"
-"""What a statement did of which no lock was seen, as on MariaDB: that it blocked nothing is not known."""
 """What the application notices of a statement."""
+UNKNOWN = "unknown"
+"""What it notices of a statement of which no lock was seen, as on MariaDB: that it blocked nothing is not known."""
 BRIEFLY = 0.1
 """Seconds: an application does not notice a shorter wait."""
 EFFECTS = {WRITES: WRITES_WAIT, ALL: ALL_WAIT}
