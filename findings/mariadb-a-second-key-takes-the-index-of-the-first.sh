@@ -9,7 +9,7 @@
 # Exits with 1 if any of that changes.
 set -euo pipefail
 folder=$(mktemp -d)
-trap '[ -f "$folder/pid" ] && kill "$(cat "$folder/pid")"; sleep 1; rm -rf "$folder"' EXIT
+trap '[ -f "$folder/data/pid" ] && kill "$(cat "$folder/data/pid")"; sleep 1; rm -rf "$folder"' EXIT
 version=1:10.11.19-0+deb12u1
 chmod 755 "$folder"
 cd "$folder"
@@ -20,8 +20,7 @@ mkdir data && chmod 777 data
 usr=$folder/usr
 as "$usr/bin/mariadb-install-db" --no-defaults --basedir="$usr" --datadir="$folder/data" --skip-test-db --auth-root-authentication-method=normal >/dev/null
 as "$usr/sbin/mariadbd" --no-defaults --lc-messages-dir="$usr/share/mysql" --datadir="$folder/data" --skip-networking \
-  --socket="$folder/data/socket" >/dev/null 2>&1 &
-echo $! >"$folder/pid"
+  --pid-file="$folder/data/pid" --socket="$folder/data/socket" >/dev/null 2>&1 &
 client() { "$usr/bin/mariadb" --no-defaults --user=root --socket="$folder/data/socket" --batch --raw --skip-column-names "$@"; }
 for _ in $(seq 100); do client -e "SELECT 1" >/dev/null 2>&1 && break || sleep 0.1; done
 client -e "SELECT VERSION()"

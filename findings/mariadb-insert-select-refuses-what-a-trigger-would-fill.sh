@@ -8,7 +8,7 @@
 # trigger copies from. Exits with 1 if any of that changes.
 set -euo pipefail
 folder=$(mktemp -d)
-trap '[ -f "$folder/pid" ] && kill "$(cat "$folder/pid")"; sleep 1; rm -rf "$folder"' EXIT
+trap '[ -f "$folder/data/pid" ] && kill "$(cat "$folder/data/pid")"; sleep 1; rm -rf "$folder"' EXIT
 (cd "$folder" && apt-get download -q mariadb-server-core=1:10.11.19-0+deb12u1 mariadb-client-core=1:10.11.19-0+deb12u1) >/dev/null
 for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/mariadb"; done
 base="$folder/mariadb/usr"
@@ -18,9 +18,8 @@ chmod 755 "$folder"
 [ "$(id -u)" = 0 ] && chown 65534:65534 "$folder/data"
 as "$base/bin/mariadb-install-db" --no-defaults --basedir="$base" --datadir="$folder/data" \
   --auth-root-authentication-method=normal --skip-test-db >/dev/null 2>&1
-as "$base/sbin/mariadbd" --no-defaults --basedir="$base" --datadir="$folder/data" --socket="$folder/data/s" \
-  --skip-networking >/dev/null 2>&1 &
-echo $! >"$folder/pid"
+as "$base/sbin/mariadbd" --no-defaults --basedir="$base" --datadir="$folder/data" \
+  --pid-file="$folder/data/pid" --socket="$folder/data/s" --skip-networking >/dev/null 2>&1 &
 for _ in $(seq 100); do [ -S "$folder/data/s" ] && break || sleep 0.1; done
 sql() { "$base/bin/mariadb" --no-defaults --socket="$folder/data/s" --user=root -N -e "$1" 2>&1; }
 

@@ -8,7 +8,7 @@
 # Exits with 1 if any of that changes.
 set -euo pipefail
 folder=$(mktemp -d)
-trap '[ -f "$folder/pid" ] && kill "$(cat "$folder/pid")"; sleep 1; rm -rf "$folder"' EXIT
+trap '[ -f "$folder/data/pid" ] && kill "$(cat "$folder/data/pid")"; sleep 1; rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install -q --disable-pip-version-check sqlalchemy==2.0.43 pymysql==1.1.2
 (cd "$folder" && apt-get download -q mariadb-server-core=1:10.11.19-0+deb12u1 mariadb-client-core=1:10.11.19-0+deb12u1) >/dev/null
@@ -20,9 +20,8 @@ chmod 755 "$folder"
 [ "$(id -u)" = 0 ] && chown 65534:65534 "$folder/data"
 as "$base/bin/mariadb-install-db" --no-defaults --basedir="$base" --datadir="$folder/data" \
   --auth-root-authentication-method=normal --skip-test-db >/dev/null 2>&1
-as "$base/sbin/mariadbd" --no-defaults --basedir="$base" --datadir="$folder/data" --socket="$folder/data/s" \
-  --skip-networking >/dev/null 2>&1 &
-echo $! >"$folder/pid"
+as "$base/sbin/mariadbd" --no-defaults --basedir="$base" --datadir="$folder/data" \
+  --pid-file="$folder/data/pid" --socket="$folder/data/s" --skip-networking >/dev/null 2>&1 &
 for _ in $(seq 100); do [ -S "$folder/data/s" ] && break || sleep 0.1; done
 
 "$folder/venv/bin/python" - "$folder/data/s" <<'PY'
