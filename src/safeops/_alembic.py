@@ -20,7 +20,7 @@ from alembic.config import Config
 from alembic.ddl import postgresql
 from alembic.operations import AbstractOperations, ops
 from alembic.operations.batch import BatchOperationsImpl
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import ScriptDirectory
 
 # Commands -------------------------------------------------------------------------------------------------------
@@ -168,6 +168,11 @@ def upgrade_steps(script: ScriptDirectory, revision: str, current: Sequence[str]
 def downgrade_steps(script: ScriptDirectory, revision: str, current: Sequence[str]) -> list[Any]:
     """Return the steps of ``alembic downgrade``. 1.16.0 to 1.20.1."""
     return list(script._downgrade_revs(revision, tuple(current)))  # type: ignore[arg-type]
+
+
+def downgrade_step(script: ScriptDirectory, revision: str) -> Any:
+    """Return the step that undoes one revision, also one that merges others. 1.16.0 to 1.20.1."""
+    return MigrationStep.downgrade_from_script(script.revision_map, script.get_revision(revision))
 
 
 def version_folders(script: ScriptDirectory) -> list[str]:

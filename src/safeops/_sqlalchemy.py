@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.elements import _truncated_label
 
 T = TypeVar("T", bound="sa.Column[Any] | sa.CheckConstraint")
@@ -73,6 +75,21 @@ def cut_name(name: Any, dialect: Dialect) -> str:
 def parameters(text: sa.TextClause) -> list[sa.BindParameter[Any]]:
     """Return the parameters of a text. 2.0.0 to 2.1.9."""
     return list(text._bindparams.values())
+
+
+@cache
+def closed_compiler(compiler: Any) -> Any:
+    """Return a statement compiler that refuses a parameter without a value: SQLAlchemy writes NULL. 2.0.0 to 2.1.9."""
+
+    def render_literal_bindparam(self: Any, bindparam: Any, *args: Any, **options: Any) -> str:
+        if bindparam.required:
+            raise CompileError(
+                f"the parameter :{bindparam.key} has no value. In text, a colon before a word is a parameter: write"
+                " \\\\: for a colon, or give the value by .bindparams()"
+            )
+        return str(compiler.render_literal_bindparam(self, bindparam, *args, **options))
+
+    return type(compiler.__name__, (compiler,), {"render_literal_bindparam": render_literal_bindparam})
 
 
 @contextmanager

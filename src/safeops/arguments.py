@@ -154,6 +154,8 @@ class _Mistakes:
 
     def check_unknown(self) -> None:
         """Raise InvalidArgument for keywords that do not exist."""
+        if not self.kwargs:
+            return
         known = self._named(*_BY_NAME)
         unknown = [name for name in self.kwargs if name not in known and not self.keywords.accepts(name)]
         if not unknown:

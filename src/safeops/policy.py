@@ -124,12 +124,14 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
     "guard_from": _check_revision,
     "small_table": _check_rows,
 }
+DEFAULTS = Settings()
 _blocks: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("safeops_settings", default=())
 _assured: ContextVar[str | None] = ContextVar("safeops_assured", default=None)
 
 
-def in_force(base: Settings) -> Settings:
-    """Return ``base`` as the ``settings(...)`` and ``lock_timeout(...)`` blocks around the caller change it."""
+def in_force(base: Settings | None) -> Settings:
+    """Return ``base``, or the default settings, as the ``settings(...)`` blocks around the caller change them."""
+    base = base or DEFAULTS
     for changes in _blocks.get():
         base = replace(base, **changes)
     return base
@@ -151,7 +153,7 @@ def settings(**changes: Any) -> Iterator[None]:
         with settings(lock_timeout=0.5, retry_budget=600):
             enforce_not_null("users", "email")
     """
-    Settings().with_(**changes)
+    DEFAULTS.with_(**changes)
     token = _blocks.set((*_blocks.get(), changes))
     try:
         yield

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Definition, Record
+from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Definition, Record, overtaken
 from safeops.backfilling.batch import CANCELLED, Limits
 from safeops.backfilling.progress import Reporter
 from safeops.backfilling.run import BackfillRun
@@ -152,8 +152,11 @@ def _record_plan(dry_run: DryRun, database: Database, table: Table, column: str)
 def finish_archive(migration: Migration, table: Name, column: str | None) -> None:
     """Record a finished drop whose run was stopped right afterwards."""
     record = _open_record(migration, table, column)
-    if record is not None:
+    if record is not None and record.definition:
         _change(migration, record, status=ARCHIVED)
+    elif record is not None:
+        # Nothing was copied: it would hide an archive that has the values.
+        on_catalogue(migration, partial(catalogue_of(migration).remove, record))
 
 
 def abandon_archive(migration: Migration, table: Name, column: str) -> None:
@@ -203,6 +206,10 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
     archives, archive = Archives.of(migration.database), record.archive
     followed = look_into(migration, table.name, lambda: archives.is_followed(table.name, archive))
     if not followed or find(migration, archive) is None:
+        # Another runner drops the triggers with the column: then the archive has all values, and must stay.
+        now = find(migration, table.name)
+        if now is None or column not in now.columns:
+            raise overtaken(table.name, column)
         # Without its triggers an archive has missed writes: start again.
         execute(migration, tidying(archives.stop_following(table.name, archive)))
         execute(migration, tidying(archives.drop_archive(archive, {})))

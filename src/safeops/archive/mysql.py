@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.archive import port
 from safeops.archive.port import Definition
+from safeops.backfilling.mysql import TEXT
 from safeops.backfilling.port import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from safeops.databases.mysql import MySQL
 
 EVENTS = ("insert", "update", "delete")
+BITS = re.compile(r"bit", re.I)
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,20 @@ class Archives(port.Archives):
             f"SELECT {names} FROM {self.quoted_table(table)}{Batches.of(self.database).hint(index)} WHERE {condition}"
         )
         return f"INSERT INTO {kept} ({names}) {select} ON DUPLICATE KEY UPDATE {first} = {kept}.{first}"
+
+    def restore_values(
+        self, table: Table, key: Sequence[str], column: str, archive: Name, default: str | None, condition: str
+    ) -> str:
+        """Return the UPDATE with a default of the column's kind, as the server finds one type for both.
+
+        On MariaDB, bits next to a literal would become their digits, and a text next to UUID() would be read as a UUID.
+        """
+        type_ = table.columns[column].type
+        if default is not None and BITS.match(type_):
+            default = f"({default} + 0)"
+        if default is not None and TEXT.match(type_):
+            default = f"CONVERT({default} USING utf8mb4) COLLATE utf8mb4_bin"
+        return super().restore_values(table, key, column, archive, default, condition)
 
     def touched(self, table: Table, column: str) -> list[str]:
         found = showcreate.read(table.sql).columns

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.port import Batches
 from safeops.backfilling.state import LONGEST_NAME
@@ -17,6 +18,7 @@ from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
 from safeops.databases.state_table import StateTable
 from safeops.databases.steps import Step
+from safeops.errors import DefinitionMismatch
 from safeops.naming import Name
 from safeops.plan_mode import current_dry_run
 
@@ -251,7 +253,7 @@ class Catalogue(StateTable):
         return found[-1] if found else None
 
     def add(self, table: Name, column: str | None) -> Record:
-        """Record an archive under the next free number."""
+        """Record an archive under the next free number, or raise DefinitionMismatch if another runner was faster."""
         self.create()
         number = max((record.number for record in self.records()), default=0) + 1
         while self.database.table(Record(number, table.schema, "", None, "", {}, 0, 0.0).archive) is not None:
@@ -264,13 +266,24 @@ class Catalogue(StateTable):
         }
         now: Any = sa.literal_column(self.database.now)
         rest = {"status": COPYING, "definition": "{}", "kept_rows": 0, "created_at": now}
-        self.execute(sa.insert(self.table).values({**values, **rest}))
-        found = self.latest(table, column, open_=True)
-        if found is None:
-            raise RuntimeError(
-                "internal error: an archive that was just recorded cannot be found; please report this bug"
-            )
-        return found
+        try:
+            self.execute(sa.insert(self.table).values({**values, **rest}))
+        except DBAPIError as error:
+            if not self.database.errors.is_violation(error):
+                raise
+            raise overtaken(table, column) from error
+        found = [one for one in self.records() if (one.of, one.column, one.status) == (table, column, COPYING)]
+        mine = next((record for record in found if record.number == number), None)
+        if mine is not None and mine == found[0] and self._has(table, column):
+            return mine
+        if mine is not None:
+            # It would hide the archive that has the values.
+            self.remove(mine)
+        raise overtaken(table, column)
+
+    def _has(self, table: Name, column: str | None) -> bool:
+        found = self.database.table(table)
+        return found is not None and (column is None or column in found.columns)
 
     def change(self, record: Record, **changes: Any) -> None:
         if current_dry_run() is not None:
@@ -285,3 +298,14 @@ class Catalogue(StateTable):
             return
         self.execute(sa.delete(self.table).where(self.table.c.number == record.number))
         self.drop_if_empty()
+
+
+def overtaken(table: Name, column: str | None) -> DefinitionMismatch:
+    """Return the error of a runner that is not the only one to archive a table or column."""
+    what = table if column is None else f"{table}.{column}"
+    return DefinitionMismatch(
+        f"Could not archive {what}: another runner drops it at the same time.",
+        why="It was dropped, or its archive was begun, after the inspection.",
+        remedy="Run again, which inspects again. Allow one migration at a time in env.py:",
+        code="with engine.connect() as connection, migration_lock(connection):\n    ...",
+    )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
-from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.constraints import not_null_of, rules_of
 from safeops.databases.postgresql.indexes import concurrently
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
@@ -30,7 +30,7 @@ SELECT json_build_object(
     FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = a.attcollation) END,
   'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated, 'identity', a.attidentity,
   'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, 'compression', nullif(a.attcompression, ''),
-  'statistics', nullif(a.attstattarget, -1),
+  'statistics', nullif(a.attstattarget, -1), 'options', a.attoptions,
   'grants', (SELECT json_agg(json_build_array(g.privilege_type, CASE WHEN g.grantee = 0 THEN 'PUBLIC'
     ELSE quote_ident(pg_get_userbyid(g.grantee)) END, g.is_grantable)) FROM aclexplode(a.attacl) g),
   'sequences', (SELECT json_agg(json_build_array(n.nspname, s.relname, 'AS ' || format_type(q.seqtypid, NULL)
@@ -81,6 +81,9 @@ class Archives(port.Archives):
             self.run("SET LOCAL search_path = pg_catalog")
             found: Definition = json.loads(self.scalar(COLUMN, id=table.id, column=column))
             whole = self.database.table(table.name) or table
+        if not found["options"]:
+            # Few columns have them, and earlier archives do not name them.
+            del found["options"]
         own = whole.things_using(column)
         found["spelled"] = table.columns[column].type
         found["constraints"] = [

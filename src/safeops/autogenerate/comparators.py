@@ -11,7 +11,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.util import to_list
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 
 from safeops import _alembic, _sqlalchemy
 from safeops.autogenerate.alembic_operations import name_of, tables_in, without_empty
@@ -233,7 +233,8 @@ def _asking(connection: Any, compare: Callable[..., Any]) -> Callable[..., bool]
         try:
             with connection.begin_nested():
                 return bool(compare(*columns_and_defaults))
-        except DBAPIError:
+        except StatementError:
+            # The server refuses it, or its text has a parameter without a value.
             return True
 
     def differ(existing: Any, model: Any, wanted_text: str | None, existing_text: str | None) -> bool:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import CompileError, DBAPIError
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic, _sqlalchemy
@@ -89,8 +89,8 @@ class _TableComparison:
     def _if_comparable(self, compare: Callable[[Any], Iterator[Change]], thing: Any) -> list[Change]:
         try:
             return list(compare(thing))
-        except DBAPIError as error:
-            # It may name what this very revision creates.
+        except (CompileError, DBAPIError) as error:
+            # It may name what this very revision creates, or have a parameter without a value.
             log.debug("not compared on %s: %s", self.name, error)
             return []
 

@@ -18,7 +18,7 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from safeops import _sqlalchemy
 from safeops.archive.archiving import key_for, refuse_unarchivable
 from safeops.autogenerate.alembic_operations import name_of
-from safeops.autogenerate.rendering import escaped
+from safeops.autogenerate.rendering import closed, escaped
 from safeops.databases import database_for
 from safeops.databases.connections import side_connection
 from safeops.databases.definitions import Column, Table
@@ -131,12 +131,15 @@ class LiveDatabase:
         existing = self.table(name)
         if existing is None:
             return None
-        added = column
+        added = _sqlalchemy.copied(column)
+        if added.computed is not None:
+            added.computed.sqltext = closed(added.computed.sqltext)
+        elif isinstance(added.server_default, sa.DefaultClause):
+            added.server_default = sa.DefaultClause(closed(added.server_default.arg))
         if column.name in existing.columns:
             # The downgrade adds it again: the copy that the server compares has it already.
-            added = _sqlalchemy.copied(column)
             added.name = added.key = "safeops_again"
-            sa.Table(name.name, sa.MetaData(), added, schema=name.schema)
+        sa.Table(name.name, sa.MetaData(), added, schema=name.schema)
         return self._ask(existing, lambda: self.database.safety.column_refusal(added, existing))
 
     def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
@@ -185,7 +188,7 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or default is None:
             return False
-        text = getattr(default, "arg", default)
+        text = closed(getattr(default, "arg", default))
         spelled = text if isinstance(text, str) else self.database.rendered(text)
         # The models give many columns the same default, and the server spells it the same way.
         question = (replace(current, name="", comment=None), self.database.type_text(type_), type(text), spelled)

@@ -129,10 +129,7 @@ class _Literal:
     original: Any
 
     def __call__(self, expression: Any, *, is_index: bool = False, **options: Any) -> str:
-        is_text = isinstance(expression, sa.TextClause)
-        if is_text and any(parameter.required for parameter in _sqlalchemy.parameters(expression)):
-            expression = sa.text(without_parameters(expression.text))
-        rendered: str = self.original(expression, is_index=is_index, **options)
+        rendered: str = self.original(closed(expression), is_index=is_index, **options)
         # The elements of an index are written as literal columns, which have no parameters.
         return rendered if is_index else escaped(rendered)
 
@@ -144,6 +141,15 @@ _COLON = re.compile(rf"{_PARAMETER.pattern}|(?<=\\)(?=:[\w$]*(?![:\w$]))")
 def escaped(text: str) -> str:
     """Return what ``sa.text()`` reads as this very text."""
     return _COLON.sub(r"\\", text)
+
+
+def closed(expression: Any) -> Any:
+    """Return an expression of the models; a text whose colons were taken for parameters without a value has none."""
+    # Alembic wraps the text of an index.
+    text = expression if isinstance(expression, sa.TextClause) else getattr(expression, "text", None)
+    if isinstance(text, sa.TextClause) and any(parameter.required for parameter in _sqlalchemy.parameters(text)):
+        return sa.text(without_parameters(text.text))
+    return expression
 
 
 def without_parameters(text: str) -> str:

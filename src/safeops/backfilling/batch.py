@@ -2,8 +2,8 @@
 
 1. The end of the batch is looked up (``walks``, ``pages``); nothing is locked.
 2. A transaction begins, with a short lock timeout.
-3. The rows of the batch are updated: by one UPDATE; for a Python function, by a SELECT that locks the rows and an
-   UPDATE with what the function returns.
+3. The rows of the batch are updated: by one UPDATE; for a Python function, by a SELECT and an UPDATE with what the
+   function returns. The SELECT locks the rows, or along pages reads their versions.
 4. The checkpoint of the range is updated: its position, its counters and its lease, only while this runner has the claim.
 5. The transaction commits: a batch and its checkpoint are kept together or not at all.
 
@@ -89,7 +89,7 @@ class Batch:
         self.size = BatchSize(limits.target_seconds, limits.batch_size, largest, aim)
         self._by_key = KeyWalk(self.port, spec)
         self._listed: dict[int, ListWalk] = {}
-        self._by_function = ByFunction(terms.database, spec, self.size, meter)
+        self._by_function = ByFunction(self.database, spec, self.size, meter)
 
     def write(self, part: Part) -> Written:
         """Write the next batch of a range and its checkpoint, or raise ClaimLost."""
@@ -98,7 +98,7 @@ class Batch:
         began = time.monotonic()
         with self.port.transaction(self._lock_timeout(size), flush=taken.finished or self.settings.flush_each_batch):
             entered = time.monotonic()
-            rows, unfilled = self._update(taken)
+            rows, unfilled = self._update(taken, part)
             walked = max(rows, taken.walked)
             added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
             self.state.checkpoint(part, self.token, taken.end, finished=taken.finished, **added)
@@ -121,16 +121,21 @@ class Batch:
     def _by_pages(self) -> PageWalk:
         return PageWalk(Heap.of(self.database), self.spec)
 
+    @cached_property
+    def _by_function_along_pages(self) -> ByFunction:
+        return ByFunction(self.database, self.spec, self.size, self.meter, self._by_pages.heap)
+
     def _lock_timeout(self, size: int) -> float:
         """Return how long a statement waits for a lock: short, because it keeps its updated rows locked while it waits."""
         longest = self.settings.lock_timeout
         return longest if size == 1 else min(longest, max(2 * self.limits.target_seconds, SHORTEST_LOCK_TIMEOUT))
 
-    def _update(self, taken: Slice) -> tuple[int, int]:
+    def _update(self, taken: Slice, part: Part) -> tuple[int, int]:
         """Update the rows of the batch; return how many were processed, and how many of them have no value."""
         spec, keys = self.spec, taken.rows
         if spec.function is not None:
-            return self._by_function.update(spec.function, keys, taken.scanned)
+            by_function = self._by_function_along_pages if part.is_by_pages else self._by_function
+            return by_function.update(spec.function, keys, taken.scanned)
         expected = self._rows_to_update(keys)
         updated = self.database.run((spec.update or "").replace(RANGE, keys))
         if updated < expected:

@@ -1,4 +1,7 @@
-"""The rows of a batch that a Python function fills: read under a lock, passed to the function, written in one UPDATE.
+"""The rows of a batch that a Python function fills: read, passed to the function, written in one UPDATE.
+
+They are locked while the function runs, so what it has read cannot become outdated. Along the pages of a table nothing is
+locked: the UPDATE finds only the versions of rows that were read, and a sweep fills those that have changed since.
 
 Wide rows are read, passed and written in several portions, for the memory. The first query of a batch returns a wide row
 without its values: no value is read twice.
@@ -16,11 +19,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.backfilling.batch_size import BatchSize
+from safeops.backfilling.pages import Heap
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import Meter
 from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.values import Function
+from safeops.backfilling.walks import LISTED_AT_ONCE
 from safeops.databases.base import Database
+from safeops.databases.definitions import Column
+from safeops.errors import BackfillFunctionFailed
 
 PORTION = 2_000_000
 """The bytes of the rows that are in memory at a time. There are up to fifteen copies: of the driver, as rows, and as SQL."""
@@ -36,67 +43,88 @@ class ByFunction:
         spec: What the backfill does.
         size: The rows of the next batch.
         meter: Counts what is kept so far, for messages.
+        heap: The table, if its rows are selected by their place in it; None: by their key.
     """
 
-    def __init__(self, database: Database, spec: BackfillSpec, size: BatchSize, meter: Meter) -> None:
-        self.database, self.spec, self.size, self.meter = database, spec, size, meter
+    def __init__(
+        self, database: Database, spec: BackfillSpec, size: BatchSize, meter: Meter, heap: Heap | None = None
+    ) -> None:
+        self.database, self.spec, self.size, self.meter, self.heap = database, spec, size, meter, heap
         self.port = Batches.of(database)
         self.width = len(spec.key)
 
-    def update(self, function: Function, keys: str, scanned: int = 0) -> tuple[int, int]:
+    def update(self, function: Function, selected: str, scanned: int = 0) -> tuple[int, int]:
         """Update the rows of the batch; return how many were processed, and how many of them have no value.
 
         Args:
             function: It returns their values.
-            keys: The condition that selects them, as SQL.
+            selected: The condition that selects them, as SQL.
             scanned: How many rows it selects, with those that need nothing; 0 if that is unknown.
         """
-        done = unfilled = 0
         with _collection_paused():
-            # Of a portion, a trigger may have deleted every row while the one before it was written.
-            for rows in filter(None, self._portions(function, keys)):
-                done += len(rows)
-                unfilled += self._fill(function, rows, keys if len(rows) == scanned else "")
+            return self._update(function, selected, scanned)
+
+    def _update(self, function: Function, selected: str, scanned: int) -> tuple[int, int]:
+        done = unfilled = 0
+        # Of a portion, a trigger may have deleted every row while the one before it was written.
+        for rows in filter(None, self._portions(function, selected)):
+            written, without_value = self._fill(function, rows, selected if len(rows) == scanned else "")
+            done += written
+            unfilled += without_value
         return done, unfilled
 
-    def _fill(self, function: Function, rows: Sequence[Sequence[Any]], selected: str) -> int:
-        """Pass rows to the function, and write what it returns; return how many of them have no value.
+    def _fill(self, function: Function, rows: Sequence[Sequence[Any]], selected: str) -> tuple[int, int]:
+        """Pass rows to the function, and write what it returns; return how many rows, and how many have no value.
 
         Args:
             function: It returns their values.
             rows: The rows.
             selected: The condition that selects exactly these rows; empty if it may select others too.
         """
-        width, read = self.width, self._read(function)
+        heap, width, read = self.heap, self.width, self._read(function)
         # By columns: that is several times as fast as row by row.
         *values, _bytes = zip(*rows, strict=True)
         keys = [list(map(str, column)) for column in values[:width]]
         shown = keys[0] if width == 1 else list(zip(*keys, strict=True))
         new = function.results(_mappings(read, values[width : width + len(read)]), shown, self.meter.kept)
         self._check_columns(function, tuple(new), shown[0])
+        found_by, places = (self.spec.key, keys) if heap is None else (heap.version, values[width + len(read) :])
         try:
-            self.port.write(self.spec.target(tuple(new), selected), [*keys, *new.values()])
+            written = self.port.write(self.spec.target(tuple(new), found_by, selected), [*places, *new.values()])
         except (SQLAlchemyError, TypeError, ValueError, OverflowError) as error:
             if self._is_of_the_server(error):
                 raise
             problem = f"returned values that cannot be written: {getattr(error, 'orig', None) or error}"
             raise function.refused(problem, function.span(shown), self.meter.kept) from error
-        before = dict(zip(self._filled(function), values[width + len(read) :], strict=True))
-        return len({place for name, old in before.items() for place in _both_null(old, new[name])})
+        unfilled = self._unfilled(function, keys, new) if self.spec.keeps_values else 0
+        return len(rows) if heap is None else written, unfilled
 
     def _read(self, function: Function) -> Sequence[str]:
         return function.reads or tuple(self.spec.columns_of_table)
 
-    def _filled(self, function: Function) -> Sequence[str]:
-        return function.writes if self.spec.keeps_values and function.writes else ()
+    def _unfilled(self, function: Function, keys: Sequence[Sequence[str]], new: Mapping[str, Sequence[Any]]) -> int:
+        """Count the written rows that have no value in a column for which the function returned none.
+
+        The old values need not be read for this, and few functions return NULL.
+        """
+        names = [name for name in function.writes or () if type(None) in set(map(type, new[name]))]
+        places = sorted({place for name in names for place, value in enumerate(new[name]) if value is None})
+        bounds = [tuple(column[place] for column in keys) for place in places]
+        empty = " OR ".join(f"{self.database.quoted(name)} IS NULL" for name in names)
+        empty = f"({empty})" if self.heap is None else f"({empty}) AND {self.heap.written_now()}"
+        table, unfilled = self.database.quoted_table(self.spec.table), 0
+        for start in range(0, len(bounds), LISTED_AT_ONCE):
+            listed = self.port.among(self.spec.key, bounds[start : start + LISTED_AT_ONCE])
+            unfilled += int(self.database.scalar(f"SELECT count(*) FROM {table} WHERE {listed} AND {empty}"))
+        return unfilled
 
     # Reading ----------------------------------------------------------------------------------------------------
 
-    def _portions(self, function: Function, keys: str) -> Iterator[Sequence[Sequence[Any]]]:
-        """Read the rows of the batch, in the order of their keys, at most ``PORTION`` of them at a time."""
-        columns, narrow = [*self._read(function), *self._filled(function)], max(2 * PORTION // self.size.rows, NARROW)
+    def _portions(self, function: Function, selected: str) -> Iterator[Sequence[Sequence[Any]]]:
+        """Read the rows of the batch, at most ``PORTION`` of them at a time."""
+        columns, narrow = self._read(function), max(2 * PORTION // self.size.rows, NARROW)
         where = f" AND {self.port.checked_row_by_row(f'({self.spec.where})')}" if self.spec.where else ""
-        rows = self._lock_rows(f"{keys}{where}", columns, narrow)
+        rows = self._rows(f"{selected}{where}", columns, narrow)
         weights = [row[-1] for row in rows]
         wide = [weight for weight in weights if weight is not None]
         self._adapt(len(rows), wide)
@@ -122,20 +150,22 @@ class ByFunction:
             self.size.limit(None)
 
     def _completed(self, portion: Sequence[Sequence[Any]], columns: Sequence[str]) -> Sequence[Sequence[Any]]:
-        """Return the rows of a portion with the values of the wide ones, which this transaction has locked."""
+        """Return the rows of a portion with the values of the wide ones."""
         wide = [self._key(row) for row in portion if row[-1] is not None]
         if not wide:
             return portion
-        read = {self._key(row): row for row in self._lock_rows(self.port.among(self.spec.key, wide), columns)}
-        # A trigger may have deleted some of them since.
+        read = {self._key(row): row for row in self._rows(self.port.among(self.spec.key, wide), columns)}
+        # A trigger may have deleted some of them since, or if they are not locked another session.
         found = (row if row[-1] is None else read.get(self._key(row)) for row in portion)
         return [row for row in found if row is not None]
 
     def _key(self, row: Sequence[Any]) -> Bound:
         return tuple(map(str, row[: self.width]))
 
-    def _lock_rows(self, condition: str, columns: Sequence[str], narrow: int | None = None) -> list[Any]:
-        """Read and lock rows in the order of their keys: the keys as text, the columns, the bytes if they are wide.
+    def _rows(self, condition: str, columns: Sequence[str], narrow: int | None = None) -> Sequence[Sequence[Any]]:
+        """Read rows: the keys as text, the columns, their version as text, the bytes if they are wide.
+
+        By key they are locked, in its order; by place their versions are read instead.
 
         Args:
             condition: Which rows.
@@ -144,28 +174,35 @@ class ByFunction:
         """
         spec, quoted = self.spec, self.database.quoted
         weight = self._weight(tuple(columns)) if narrow is not None else None
-        read: list[Any] = []
-        for place, column in enumerate(spec.key):
-            read.append(sa.literal_column(self.port.key_text(column)).label(f"safeops_{place}"))
+        read = [*self._texts("safeops", spec.key)]
         for place, name in enumerate(columns):
             value = quoted(name)
             if weight and name in self._weights:
                 value = f"CASE WHEN {weight} <= {narrow} THEN {value} END"
             read.append(sa.literal_column(value, spec.types[name]).label(f"read_{place}"))
+        read += self._texts("version", self.heap.version if self.heap is not None else ())
         bytes_ = f"CASE WHEN {weight} > {narrow} THEN {weight} END" if weight else "NULL"
         read.append(sa.literal_column(bytes_).label("safeops_bytes"))
         table = sa.table(spec.table.name, schema=spec.table.schema)
-        query = (
-            sa.select(*read)
-            .select_from(table)
-            .where(sa.literal_column(condition))
-            .order_by(*(sa.literal_column(quoted(column.name)) for column in spec.key))
-            .with_for_update(key_share=True)
-        )
+        query = sa.select(*read).select_from(table).where(sa.literal_column(condition))
+        if self.heap is None:
+            order: list[Any] = [sa.literal_column(quoted(column.name)) for column in spec.key]
+            query = query.order_by(*order).with_for_update(key_share=True)
         if hint := self.port.hint(spec.index):
             query = query.with_hint(table, hint.strip())
-        # Each batch has its own text: kept compiled, they would only fill the memory.
-        return list(self.database.connection.execute(query, execution_options={"compiled_cache": None}).all())
+        try:
+            return self.port.read_rows(query, spec.key, [spec.columns_of_table[name] for name in columns])
+        except (ValueError, OverflowError) as error:
+            raise BackfillFunctionFailed(
+                f"The driver has no Python value for one of {', '.join(columns)} in {spec.table}: {error}.",
+                why="Python has no date before the year 1, for example. Nothing of this batch was written.",
+                remedy="Name in reads() only columns that the driver can read, or fill the rows by SQL.",
+                state=self.meter.kept,
+            ) from error
+
+    def _texts(self, name: str, columns: Sequence[Column]) -> Iterator[sa.ColumnElement[Any]]:
+        for place, column in enumerate(columns):
+            yield sa.literal_column(self.port.key_text(column)).label(f"{name}_{place}")
 
     def _weight(self, columns: Sequence[str]) -> str | None:
         """Return SQL for the bytes of some columns of a row; None if they are always few."""
@@ -198,7 +235,10 @@ class ByFunction:
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Pause the search for cyclic garbage: among the many objects of a batch it took half of the client's time."""
+    """Pause the search for cyclic garbage: among the many objects of a batch it took half of the client's time.
+
+    The objects must be freed within the block: at its end, a search among them took a sixth of what was left.
+    """
     if not gc.isenabled():
         yield
         return
@@ -216,7 +256,3 @@ def _mappings(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[di
         for row, value in zip(rows, column, strict=True):
             row[name] = value
     return rows
-
-
-def _both_null(before: Sequence[Any], after: Sequence[Any]) -> Iterator[int]:
-    return (place for place, new in enumerate(after) if new is None and before[place] is None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from safeops.backfilling.port import Bound
 from safeops.backfilling.spec import BackfillSpec
@@ -50,6 +50,9 @@ class Heap(Port):
     place = "safeops.backfilling.{family}:Heap"
     asked = "Selecting rows by their page"
 
+    version: ClassVar[tuple[Column, ...]]
+    """The columns that identify a version of a row: another one has other values in them."""
+
     @abstractmethod
     def size(self, table: Name) -> Size | None:
         """Return the size of a table; None if its rows cannot be selected by their place."""
@@ -57,6 +60,10 @@ class Heap(Port):
     @abstractmethod
     def within(self, start: Position, stop: Position, share: float) -> str:
         """Return the condition of the rows from one place to before another, of which it selects a share."""
+
+    @abstractmethod
+    def written_now(self) -> str:
+        """Return the condition of the rows that this transaction has written."""
 
     @abstractmethod
     def key_at(self, table: Name, key: tuple[Column, ...], position: Position) -> Bound | None:
@@ -144,7 +151,9 @@ class PageWalk:
     def _first_pass(self, part: Part, start: Position, rows: int) -> _Pass:
         """Return the pass over about so many rows: whole pages, each again and again, or a few lines of one."""
         page, line = start
-        passes = 1 if start < self._refused_before else PASSES
+        # A function would be called in each pass for the rows for which it returns no value.
+        once = start < self._refused_before or self.spec.function is not None
+        passes = 1 if once else PASSES
         pages = int(rows * passes / self._rows_a_page) if rows > 1 else 0
         line_after = (page, line + rows) if line + rows <= self._size.lines else (page + 1, 0)
         stop = min((page + pages, 0) if pages else line_after, _position(part.upto))

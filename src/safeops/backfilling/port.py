@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import sqlalchemy as sa
 
-from safeops.databases.definitions import Column
+from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
 from safeops.naming import Name
 
@@ -23,7 +23,7 @@ AIM = 0.8
 """The share of the target to aim at: rows differ, and most batches should stay below the target."""
 
 NewValues: TypeAlias = Sequence[Sequence[Any]]
-"""New values by column, with one entry for each row: the columns of the key, as texts, then those that are written."""
+"""New values by column, with one entry for each row: those by which it is found, as texts, then those that are written."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Target:
 
     Args:
         table: The table.
-        key: The columns of the key.
+        key: The columns by which a row is found.
         columns: The columns that are written.
         types: Their types as SQLAlchemy reflects them.
         keeps_values: A column that has a value keeps it.
@@ -179,6 +179,19 @@ class Batches(Port):
             flush: Whether the commit waits for the disk, if the database leaves the choice.
         """
 
+    def read_rows(
+        self, query: sa.Select[Any], key: Sequence[Column], columns: Sequence[Column]
+    ) -> Sequence[Sequence[Any]]:
+        """Return what the query of a batch selects: the keys of rows as texts, columns, and a number.
+
+        Args:
+            query: The query.
+            key: The columns of the key.
+            columns: The other columns.
+        """
+        # Each batch has its own text: kept compiled, they would only fill the memory.
+        return self.database.connection.execute(query, execution_options={"compiled_cache": None}).all()
+
     def lock_and_count(self, table: Name, condition: str) -> int:
         """Count the rows that meet a condition, and lock them until the transaction ends."""
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
@@ -188,7 +201,7 @@ class Batches(Port):
         return None
 
     def write(self, target: Target, values: NewValues) -> int:
-        """Write the values of rows that this transaction has locked, in one statement; return how many rows it matched."""
+        """Write the values of rows in one statement; return how many rows it found."""
         return self.run(self.update_of(target, *self.as_records(target, values)))
 
     def update_of(self, target: Target, source: str, keys: Sequence[str], values: Sequence[str]) -> str:
@@ -216,8 +229,8 @@ class Batches(Port):
     def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
         return f"UPDATE {self.quoted_table(target.table)} SET {assigned} FROM {source} WHERE {matched}"
 
-    def check_writes_values(self) -> None:
-        """Raise UnsupportedOnDatabase if this server cannot take the values of many rows in one statement."""
+    def check_writes_values(self, table: Table) -> None:
+        """Raise UnsupportedOnDatabase if this server cannot take the values of many rows of a table in one statement."""
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether a batch was rolled back because of other sessions: a retry may succeed."""

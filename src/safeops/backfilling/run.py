@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from safeops.backfilling.batch import Limits
 from safeops.backfilling.interruption import heartbeat, stopping_on_signals
 from safeops.backfilling.parallel import Connect
-from safeops.backfilling.port import Batches
+from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import RangeWalker, note_lost_claim, stopped
 from safeops.backfilling.scan import Scan
@@ -165,16 +165,19 @@ class BackfillRun:
         rows = self.database.sizes.estimated_rows(spec.table)
         self.meter.begin(rows, totals.processed, totals.walked, totals.batches)
         scan.walk_all_rows()
-        remaining = scan.remaining()
-        for sweep in range(totals.sweep + 1, totals.sweep + 1 + SWEEPS):
+        remaining, swept = scan.remaining(), set[Bound]()
+        last = totals.sweep + SWEEPS
+        for sweep in range(totals.sweep + 1, last + 1):
             if not (spec.keeps_values and remaining.fillable):
                 break
+            if sweep == last:
+                swept = set(scan.remaining_keys())
             log.info("backfill %s: sweeping up %d new rows", spec.name, remaining.fillable)
             scan.sweep(sweep, remaining, is_first=sweep == totals.sweep + 1)
             remaining = scan.remaining()
         if spec.keeps_values and remaining.rows:
             self._end("incomplete")
-            raise incomplete(self.database, spec, remaining, SWEEPS)
+            raise incomplete(self.database, spec, remaining, SWEEPS, swept)
         self._end("finished")
         # A signal in the last batch also ends the migration.
         self.walker.check_stop()

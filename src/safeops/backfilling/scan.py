@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.parallel import Connect, EngineSource, RangeTask, run_tasks
+from safeops.backfilling.port import Bound
 from safeops.backfilling.range_walker import RangeWalker, forgotten
 from safeops.backfilling.ranges import cut_rest, ranges_of_keys, ranges_of_pages
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, Ranges, State
@@ -68,6 +69,10 @@ class Scan:
         unfilled = sum(part.unfilled for part in ranges if part.sweep == last)
         return self._retried(lambda: count_remaining(self.database, self.spec, unfilled))
 
+    def remaining_keys(self) -> list[Bound]:
+        """Return the keys of those rows; of very many, of a part of them."""
+        return self._retried(partial(remaining_keys, self.database, self.spec))
+
     def _ranges(self) -> list[Part]:
         return [part for part in self._parts() if part.part != WHOLE]
 
@@ -90,8 +95,7 @@ class Scan:
 
     def sweep(self, number: int, remaining: Remaining, *, is_first: bool) -> None:
         """Process the rows that remain. If they are few, they alone are read, by their keys."""
-        listed = partial(remaining_keys, self.database, self.spec)
-        keys = self._retried(listed) if self._are_few(remaining.rows) else []
+        keys = self.remaining_keys() if self._are_few(remaining.rows) else []
         if not keys:
             # Rows that other sessions update move from page to page: they cannot evade a walk along the key.
             self._add_ranges(number, self._all_ranges(along_pages=is_first))

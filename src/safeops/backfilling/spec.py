@@ -91,11 +91,17 @@ class BackfillSpec:
             }
         )
 
-    def target(self, columns: Sequence[str], rows: str = "") -> Target:
-        """Return the columns into which the values of the function are written; ``rows`` selects exactly their rows."""
+    def target(self, columns: Sequence[str], key: tuple[Column, ...], rows: str = "") -> Target:
+        """Return the columns into which the values of the function are written.
+
+        Args:
+            columns: Their names.
+            key: The columns by which a row is found.
+            rows: The condition that selects exactly their rows; empty if it may select others too.
+        """
         written = tuple(self.columns_of_table[column] for column in columns)
         types = tuple(self.types[column] for column in columns)
-        return Target(self.table, self.key, written, types, self.keeps_values, self.index, rows)
+        return Target(self.table, key, written, types, self.keeps_values, self.index, rows)
 
 
 def _unqualified(sql: str | None) -> str | None:
@@ -143,11 +149,12 @@ def spec_for(
     expressions = Expressions(database, name, types)
     condition = condition_of(expressions, targets, where)
     spec = replace(spec, where=condition, keeps_values=keeps_values or where is None, home=database.home)
+    spec = replace(spec, any_order=key is None and spec.keeps_values and bool(targets))
     if function is None:
-        spec = with_update(replace(spec, any_order=key is None and spec.keeps_values), expressions, values)  # type: ignore[arg-type]
+        spec = with_update(spec, expressions, values)  # type: ignore[arg-type]
         _check_runs(migration, name, (spec.update or "").replace(RANGE, "1 = 0"))
         return spec
-    Batches.of(database).check_writes_values()
+    Batches.of(database).check_writes_values(table)
     _check_runs(migration, name, f"SELECT 1 FROM {database.quoted_table(table.name)} WHERE {condition or '1 = 0'}")
     return replace(spec, function=function, types=types, columns_of_table=table.columns)
 
@@ -270,8 +277,13 @@ def _no_key(migration: Migration, table: Table, keys: Mapping[str, Sequence[str]
         code = call("backfill", name, Code("{...}"), key=list(usable[0]), schema=schema)
     else:
         remedy = "Give the table a key of NOT NULL columns first:"
-        own = fitting(name, "pkey", max_bytes=migration.database.abilities.max_identifier)
-        code = call("create_primary_key_if_missing", own, name, [f"column of {name}"], schema=schema)
+        helper, suffix = (
+            ("create_unique_constraint_if_missing", "key")
+            if table.primary_key
+            else ("create_primary_key_if_missing", "pkey")
+        )
+        own = fitting(name, suffix, max_bytes=migration.database.abilities.max_identifier)
+        code = call(helper, own, name, [f"column of {name}"], schema=schema)
     return UnsafeOperation(
         problem,
         why="Batches need an order that has each row once, and a position from which to continue after a stop.",

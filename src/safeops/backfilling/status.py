@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -249,8 +250,18 @@ def remaining_keys(database: Database, spec: BackfillSpec) -> list[Bound]:
     return [tuple(map(str, row)) for row in rows]
 
 
-def incomplete(database: Database, spec: BackfillSpec, remaining: Remaining, sweeps: int) -> BackfillIncomplete:
-    """Distinguish rows whose new value is NULL from rows that the application keeps writing without a value."""
+def incomplete(
+    database: Database, spec: BackfillSpec, remaining: Remaining, sweeps: int, swept: Set[Bound]
+) -> BackfillIncomplete:
+    """Distinguish rows whose new value is NULL from rows that the application keeps writing without a value.
+
+    Args:
+        database: The database.
+        spec: What the backfill does.
+        remaining: The rows that remain.
+        sweeps: How often they were swept up.
+        swept: The keys of the rows that the last sweep has written.
+    """
     problems, remedies = [], []
     if remaining.nulls:
         keys = _keys(database, spec, remaining, filled=False)
@@ -261,7 +272,8 @@ def incomplete(database: Database, spec: BackfillSpec, remaining: Remaining, swe
     if remaining.fillable:
         keys = _keys(database, spec, remaining, filled=True)
         triggers = database.triggers.update_triggers(spec.table)
-        if triggers:
+        # A row that the function has no value for is in both too.
+        if triggers and len(swept & {*remaining_keys(database, spec)}) > remaining.nulls:
             problems.append(f"{remaining.fillable:,} of them have no value although it was written{keys}.")
             remedies.append(CANCELLED.format(", ".join(triggers)))
         else:

@@ -6,7 +6,7 @@ Each family of databases has a package below this one. Operations check abilitie
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute, unsupported
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, Holder, ServerErrors, SessionSettings, Sizes, Watch
-from safeops.databases.steps import Step, ddl_compiler, rendered, rendering_dialect
+from safeops.databases.steps import Step, ddl_compiler, kept_rendering_dialect, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
 from safeops.errors import SafeOpsError, UnsupportedOnDatabase
 from safeops.naming import Name
@@ -40,7 +40,7 @@ class Database(ABC):
     product: ClassVar[str]
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
-        self.dialect = rendering_dialect(dialect)
+        self.dialect = rendering_dialect(dialect) if connection is None else kept_rendering_dialect(dialect)
         self._connection = connection
         self.prepare: Any = self.dialect.identifier_preparer
         self.lock_wait = 2.0
@@ -250,13 +250,14 @@ class Database(ABC):
     # Looking ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+    def table(self, name: Name, *, to_create: bool = False, things: Collection[str] | None = None) -> Table | None:
         """Return the table as it is now, by one inspection; None if there is none.
 
         Args:
             name: Without a schema it is resolved as the server would: to the visible table, or with ``to_create``
                 in the schema in which a new table would be created.
             to_create: See ``name``.
+            things: The constraints and indexes that are needed, if not all: another is read when it is first used.
         """
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -17,12 +17,18 @@ from safeops.databases.ports import Port
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
+NOT_A_TABLE = "safeops.the_name_is_not_that_of_a_table"
+"""There is no such setting: a step that reads it fails, and its transaction with it."""
+
 
 class DDL(Port):
     """The plans of plain changes of a schema: one method an operation, each a generator of steps."""
 
     place = "safeops.databases.{family}.ddl:DDL"
     asked = "Changes of a schema"
+
+    confirms_tables: ClassVar[bool] = False
+    """The plan of a new table fails by ``NOT_A_TABLE`` if an object of another kind has its name."""
 
     def awaits_default(self, column: Column) -> bool:
         """Return whether an interrupted run added a column without its default."""

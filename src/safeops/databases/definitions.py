@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias, TypeVar
 
@@ -41,6 +41,51 @@ class NameMapping(dict[str, Value]):
     def spelled(self, name: str) -> str:
         """Return a name as it is spelled here, or as it is given."""
         return self._spelled.get(self._fold(name), name)
+
+
+class PartlyRead(Mapping[str, Value]):
+    """A mapping by names of which only some values were read; the first use of another one reads all.
+
+    Args:
+        known: The values that were read, by name.
+        names: The names of all.
+        read: Reads all values.
+    """
+
+    def __init__(
+        self, known: Mapping[str, Value], names: Iterable[str], read: Callable[[], Mapping[str, Value]]
+    ) -> None:
+        self._known, self._names, self._read = known, dict.fromkeys(names), read
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> Value:
+        if name in self._names and name not in self._known:
+            self._read_all()
+        return self._known[name]
+
+    def values(self) -> ValuesView[Value]:
+        return self._whole().values()
+
+    def items(self) -> ItemsView[str, Value]:
+        return self._whole().items()
+
+    def _whole(self) -> Mapping[str, Value]:
+        """Return all values as they are now: another session may have dropped one since the names were read."""
+        if any(name not in self._known for name in self._names):
+            self._read_all()
+        return self._known
+
+    def _read_all(self) -> None:
+        self._known = self._read()
+        self._names = dict.fromkeys(self._known)
 
 
 def _part(label: str, same: Callable[[Any, Any], bool] | None = None, default: Any = None) -> Any:
@@ -171,6 +216,10 @@ class Table:
     bytes: int = 0
     partitions: tuple[Name, ...] = ()
     sql: str = ""
+    taken: Mapping[str, str | None] = field(default_factory=dict)
+    """For each name that was looked up, what else in the schema has it: the table of an index, the object itself, None."""
+    is_empty: bool = False
+    """It had no rows when it was inspected; False also if that is not known."""
     shows_all_rows: bool = False
     """No row security hides rows from the role that inspected it; False also if that is not known."""
     is_inherited: bool = True

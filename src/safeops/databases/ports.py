@@ -118,13 +118,17 @@ P_co = TypeVar("P_co", bound=Port, covariant=True)
 
 
 class PortAttribute(Generic[P_co]):
-    """Gives the port of a database as an attribute of it."""
+    """Gives the port of a database as an attribute of it, which is looked up once."""
 
     def __init__(self, port_of: Callable[[Any], P_co]) -> None:
         self._port_of = port_of
 
+    def __set_name__(self, _owner: object, name: str) -> None:
+        self._name = name
+
     def __get__(self, database: Any, _owner: object = None) -> P_co:
-        return self._port_of(database)
+        found = database.__dict__[self._name] = self._port_of(database)
+        return found
 
 
 def _exists(module: str) -> bool:

@@ -20,6 +20,10 @@ class Reflection(Port):
         """Return each of the tables as ``Database.table`` does."""
         return {name: self.database.table(name) for name in names}
 
+    def tables_of_key(self, name: Name, referent: Name, key: str) -> tuple[Table | None, Table | None]:
+        """Return the tables of a foreign key, if possible by one inspection: of the first one, only the key is needed."""
+        return self.database.table(name, things=[key]), self.database.table(referent)
+
     def is_same_default(self, existing: str, wanted: str) -> bool:
         """Return whether two defaults of numbers or times differ by their spelling alone, as far as that needs no query."""
         return False

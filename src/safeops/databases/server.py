@@ -193,6 +193,9 @@ class Abilities(Port):
     has_row_security: ClassVar[bool] = False
     """Policies may hide rows of a table from a role."""
 
+    has_server: ClassVar[bool] = True
+    """A server works on the database, and ends a session when its client has ended."""
+
     locks_runners_by_session: ClassVar[bool] = True
     """The lock that lets one runner at a time migrate belongs to a separate session."""
 

@@ -63,7 +63,9 @@ def _is_the_authors(database: Database, error: SQLAlchemyError) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _package(frame) not in _BETWEEN]
     last_own = max((place for place, frame in enumerate(frames) if _package(frame) == "safeops"), default=-1)
     called = frames[last_own + 1 :]
-    on_ours = any(frame.f_locals.get("self") is database.connection for frame in called)
+    # A listener of safeops may send it in the place of the connection.
+    own = None if database.offline else database.connection
+    on_ours = own is not None and any(frame.f_locals.get("self") is own for frame in frames)
     return bool(called) and not on_ours and _package(called[0]) not in ("sqlalchemy", "alembic")
 
 
@@ -75,8 +77,11 @@ def message_of(error: DBAPIError) -> str:
     """Return the server's message in one line."""
     original = error.orig
     arguments: tuple[object, ...] = getattr(original, "args", ())
-    # Drivers of MariaDB and MySQL give a number and a text.
+    # Drivers of MariaDB and MySQL give a number and a text, pg8000 the fields of the server's message.
     text = str(arguments[1]) if len(arguments) == 2 and isinstance(arguments[0], int) else str(original)
+    if arguments and isinstance(arguments[0], dict) and "M" in arguments[0]:
+        fields: dict[str, str] = arguments[0]
+        text = f"{fields['M']} DETAIL: {fields['D']}" if "D" in fields else fields["M"]
     return " ".join(text.split()).rstrip(".")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.engine import Dialect
 
@@ -14,6 +15,17 @@ from safeops.planned import Effect, Lock
 
 if TYPE_CHECKING:
     from safeops.databases import Database
+
+
+@dataclass
+class WhileEmpty:
+    """That a table has no rows, on which a step relies: the server looks again under its lock.
+
+    If it has rows by then the step does nothing, ``has_rows`` is True, and its plan continues in another way.
+    """
+
+    table: Name
+    has_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Step:
         offline: The guarded spelling for ``--sql``; None if ``sql`` is guarded itself.
         cleanup: What to run when it fails, before trying again or giving up.
         needed_if: A condition on the server; the step is skipped if it is false when its turn comes.
+        while_empty: The table that must have no rows: then the statement is brief, and none that works online is needed.
         leaves: What remains if a cleanup fails, for the message.
         when_assured: The statement to run inside ``assured(...)`` if the server refuses the online ones; without it that
             is UnsafeOperation.
@@ -60,6 +73,7 @@ class Step:
     offline: str | None = None
     cleanup: tuple[Step, ...] = ()
     needed_if: str | None = None
+    while_empty: WhileEmpty | None = None
     leaves: str = ""
     when_assured: str | None = None
     alternatives: tuple[str, ...] = ()
@@ -96,16 +110,32 @@ class Step:
 Plan: TypeAlias = Iterator[Step]
 
 
+FACTS = ("server_version_info", "is_mariadb", "default_schema_name", "supports_sequences")
+"""What a dialect knows of its server."""
+
+
 def rendering_dialect(dialect: Dialect) -> Dialect:
     """Return a dialect that compiles to the SQL that the server reads, without the driver's doubled percent signs."""
     own: Any = type(dialect)
     copy = own(paramstyle="named")
-    for attribute in ("server_version_info", "is_mariadb", "default_schema_name", "supports_sequences"):
+    for attribute in FACTS:
         if hasattr(dialect, attribute):
             setattr(copy, attribute, getattr(dialect, attribute))
     _sqlalchemy.copy_backslashes(dialect, copy)
     copy.identifier_preparer = copy.preparer(copy)
+    copy.statement_compiler = _sqlalchemy.closed_compiler(own.statement_compiler)
     return copy  # type: ignore[no-any-return]
+
+
+_copies: WeakKeyDictionary[Dialect, tuple[tuple[object, ...], Dialect]] = WeakKeyDictionary()
+
+
+def kept_rendering_dialect(dialect: Dialect) -> Dialect:
+    """Return the same copy each time, with the types that it has compiled, until the dialect is changed."""
+    facts = tuple(getattr(dialect, attribute, None) for attribute in FACTS)
+    if dialect not in _copies or _copies[dialect][0] != facts:
+        _copies[dialect] = facts, rendering_dialect(dialect)
+    return _copies[dialect][1]
 
 
 def ddl_compiler(dialect: Dialect) -> Any:

@@ -80,7 +80,8 @@ def _check_guard(settings: Settings) -> None:
 def _check_url(config: Config) -> None:
     """Raise if env.py would fail on the URL of the configuration file, and print a part of its password."""
     try:
-        url = config.get_main_option("sqlalchemy.url") or ""
+        # get_main_option() raises if pyproject.toml alone has the configuration.
+        url = config.file_config.get(config.config_ini_section, "sqlalchemy.url", fallback=None) or ""
         if _is_used(url, config):
             make_url(url)
     except configparser.InterpolationMissingOptionError:

@@ -70,7 +70,7 @@ class Sending:
     """A statement that is about to be sent.
 
     Args:
-        sql: Its text.
+        sql: Its text, as the server gets it.
         parameters: Its values, of an ``executemany`` a list of them; None if the driver gets the text as it is.
         many: It is an ``executemany``.
         number: The number of its transaction.
@@ -86,16 +86,12 @@ class Sending:
     ended: bool
 
     def sent(self, connection: Connection) -> Sent:
-        """Return it as the server gets it."""
+        """Return it as the judge reads it."""
         times = len(self.parameters) if self.many and self.parameters else 1
         values = self.parameters[0] if self.many and self.parameters else self.parameters
-        sql = self.sql
-        if not values and self.parameters is not None and connection.dialect.paramstyle in ("format", "pyformat"):
-            # As the driver reads it: with values, the judge does so itself.
-            sql = sql.replace("%%", "%")
         server = JudgedServer.class_of(database_class(connection.dialect))
         outside = self.autocommit or (self.ended and connection.dialect.driver not in server.begins_by_itself)
-        return Sent(sql, values or None, times, None if outside else self.number)
+        return Sent(self.sql, values or None, times, None if outside else self.number)
 
 
 class Guard:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect as signatures
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from functools import cached_property, wraps
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -14,12 +12,13 @@ import sqlalchemy as sa
 
 from safeops.arguments import NO_KEYWORDS, Keywords, arguments_checked, bind
 from safeops.databases.definitions import Table
-from safeops.errors import PhaseMissing
+from safeops.errors import InvalidArgument, PhaseMissing
 from safeops.execution import inspect
 from safeops.execution.inspect import Absent, Inspected, check_choice, check_flags, check_names
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.migration import Migration, running
 from safeops.execution.migration_lock import retry_if_overtaken
+from safeops.execution.recording import recorded_instead
 from safeops.naming import Name, call, columns_of, type_code
 from safeops.plan_mode import planned_as
 
@@ -84,30 +83,17 @@ class Declaration:
     example: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def names(self) -> dict[str, bool]:
+        """The arguments that are names, and whether each may be None."""
+        parameters = self.signature.parameters.values()
+        return {one.name: "None" in str(one.annotation) for one in parameters if one.name in NAMES}
 
-Record = Callable[[str, Mapping[str, Any]], bool]
-_record: ContextVar[Record | None] = ContextVar("safeops_helpers_recorded", default=None)
-
-
-@contextmanager
-def helpers_recorded_by(record: Record) -> Iterator[None]:
-    """Record each helper that the block calls.
-
-    Args:
-        record: Gets the name of the helper and its arguments by name. If it returns True, the helper does not run, and
-            returns what it returns after a change.
-    """
-    token = _record.set(record)
-    try:
-        yield
-    finally:
-        _record.reset(token)
-
-
-def recorded_instead(name: str, given: Mapping[str, Any]) -> bool:
-    """Record a helper that is called, if helpers are recorded; return True if it must not run."""
-    record = _record.get()
-    return record is not None and record(name, given)
+    @cached_property
+    def flags(self) -> list[str]:
+        """The arguments that are True, False or perhaps None."""
+        parameters = self.signature.parameters.values()
+        return [one.name for one in parameters if str(one.annotation) in ("bool", "bool | None")]
 
 
 class Skip(Exception):
@@ -145,18 +131,19 @@ class HelperCall(Migration):
 
     def check_arguments(self) -> None:
         """Raise InvalidArgument for an invalid name, flag or choice."""
-        parameters = self.declaration.signature.parameters.values()
-        names = {parameter.name: self.given[parameter.name] for parameter in parameters if parameter.name in NAMES}
-        optional = {parameter.name for parameter in parameters if "None" in str(parameter.annotation)}
-        check_names(
-            self,
-            self.right,
-            **{name: value for name, value in names.items() if value is not None or name not in optional},
-        )
-        flags = {parameter.name for parameter in parameters if str(parameter.annotation) in ("bool", "bool | None")}
-        check_flags(self.right, **{name: self.given[name] for name in flags})
+        try:
+            self._check_names_and_flags("")
+        except InvalidArgument:
+            # Only then is the right call written.
+            self._check_names_and_flags(self.right)
         for argument, choices in self.declaration.choices.items():
             check_choice(argument, self.given[argument], choices)
+
+    def _check_names_and_flags(self, right: str) -> None:
+        names = self.declaration.names
+        given = {name: value for name in names if (value := self.given[name]) is not None or not names[name]}
+        check_names(self, right, **given)
+        check_flags(right, **{name: self.given[name] for name in self.declaration.flags})
 
     def inspect(self, *, to_create: bool = False) -> Inspected:
         """Return what is known about the helper's table, or raise UnknownTable for a view."""
@@ -165,21 +152,26 @@ class HelperCall(Migration):
             inspect.refuse_view(inspected, self.name)
         return inspected
 
-    def existing(self, *columns: str) -> Table | None:
+    def existing(self, *columns: str, things: Collection[str] | None = None) -> Table | None:
         """Return the helper's table, which has the columns; None if it cannot be inspected.
 
         Raises:
             UnknownTable, UnknownColumn: The table or a column does not exist.
             Skip: A later step of this revision has dropped it, in a run that was interrupted.
         """
-        return existing_or_skip(self, self.name, self.about, columns)
+        return existing_or_skip(self, self.name, self.about, columns, things=things)
 
     def skip(self, why: str) -> bool:
         return inspect.skipped(self.about, why)
 
 
 def existing_or_skip(
-    migration: Migration, name: Name, about: str, parts: Collection[str], seen: Table | None = None
+    migration: Migration,
+    name: Name,
+    about: str,
+    parts: Collection[str],
+    seen: Inspected | None = None,
+    things: Collection[str] | None = None,
 ) -> Table | None:
     """Return a table that has the columns; None if it cannot be inspected. Raises as ``HelperCall.existing``.
 
@@ -189,8 +181,9 @@ def existing_or_skip(
         about: What the helper works on, for the message of ``Skip``.
         parts: The columns.
         seen: The table, if it has just been inspected.
+        things: See ``Database.table``.
     """
-    match seen or inspect.inspect(migration, name):
+    match seen or inspect.inspect(migration, name, things=things):
         case Absent() as absent:
             if is_dropped(name):
                 raise Skip(about, DROPPED_LATER)

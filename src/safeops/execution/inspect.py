@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Table
+from safeops.databases.reflection import Reflection
 from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.lock_retry import with_lock_retry
@@ -102,11 +104,13 @@ Inspected: TypeAlias = "Table | Absent | Unknown"
 """What is known of a table: what it is now, that it is absent, or that it cannot be inspected."""
 
 
-def inspect(migration: Migration, name: Name, *, to_create: bool = False) -> Inspected:
+def inspect(
+    migration: Migration, name: Name, *, to_create: bool = False, things: Collection[str] | None = None
+) -> Inspected:
     """Return what is known of a table; with ``to_create`` only in the schema in which a new one would be made."""
     if migration.offline:
         return Unknown()
-    return find(migration, name, to_create=to_create) or Absent()
+    return find(migration, name, to_create=to_create, things=things) or Absent()
 
 
 def known(inspected: Inspected) -> Table | None:
@@ -114,11 +118,21 @@ def known(inspected: Inspected) -> Table | None:
     return inspected if isinstance(inspected, Table) else None
 
 
-def find(migration: Migration, name: Name, *, to_create: bool = False) -> Table | None:
-    """Return a table as it is in the live database, or None."""
-    return with_lock_retry(
-        migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
-    )
+def find(
+    migration: Migration, name: Name, *, to_create: bool = False, things: Collection[str] | None = None
+) -> Table | None:
+    """Return a table as it is in the live database, or None; see ``Database.table``."""
+    look = partial(migration.database.table, name, to_create=to_create, things=things)
+    return with_lock_retry(migration, f"looked at {name}", look, tables=lambda: (name,))
+
+
+def inspect_both(migration: Migration, name: Name, referent: Name, key: str) -> tuple[Inspected, Inspected]:
+    """Return what is known of the tables of a foreign key; see ``Reflection.tables_of_key``."""
+    if migration.offline:
+        return Unknown(), Unknown()
+    look = partial(Reflection.of(migration.database).tables_of_key, name, referent, key)
+    found = with_lock_retry(migration, f"looked at {name} and {referent}", look, tables=lambda: (name, referent))
+    return found[0] or Absent(), found[1] or Absent()
 
 
 def existing(migration: Migration, name: Name) -> Table:
@@ -140,7 +154,17 @@ def required(migration: Migration, inspected: Table | Absent, name: Name) -> Tab
 
 def refuse_view(table: Table, name: Name) -> None:
     if table.kind.endswith("view"):
-        raise UnknownTable(f"{name} is a {table.kind}, not a table.", about=(name.name,))
+        statement, code = f"CREATE OR REPLACE VIEW {name} AS SELECT ...", "op.execute({!r})"
+        if table.kind == "materialized view":
+            statement = f"CREATE INDEX CONCURRENTLY ... ON {name} (...)"
+            code = f"with op.get_context().autocommit_block():\n    {code}"
+        raise UnknownTable(
+            f"{name} is a {table.kind}, not a table.",
+            why="Helpers change tables only: a view shows the columns and rows of its query.",
+            remedy="Use the name of the table that it reads. The view itself is changed by plain SQL, for example:",
+            code=code.format(statement),
+            about=(name.name,),
+        )
 
 
 def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -255,16 +255,15 @@ def bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -
     """Bound the waiting of a step: by its lock timeout, or by a second connection if it waits in the middle of its work."""
     settings, database = migration.settings, migration.database
     lock = settings.lock_timeout
-    with ExitStack() as stack:
-        watch = stack.enter_context(database.watched(step, budget)) if watched else Watch()
+    with database.watched(step, budget) if watched else nullcontext(Watch()) as watch:
         if step.waits_inside and not watch.attached:
             if not watch.needless:
                 log.info(
                     "no second connection to watch from, so each wait for a lock ends after %g s: %s", budget, step.does
                 )
             step, lock = replace(step, waits_inside=False, scans=True), budget
-        stack.enter_context(database.timeouts(lock, settings.statement_timeout, step))
-        yield watch
+        with database.timeouts(lock, settings.statement_timeout, step):
+            yield watch
 
 
 def with_lock_retry(
@@ -273,7 +272,7 @@ def with_lock_retry(
     action: Callable[[], T],
     step: Step | None = None,
     work: Work | None = None,
-    tables: tuple[Name, ...] = (),
+    tables: Callable[[], Sequence[Name]] = tuple,
 ) -> T:
     """Run an action that waits for locks until it succeeds or the retry budget is spent.
 
@@ -283,12 +282,12 @@ def with_lock_retry(
         action: What to do; after a lock failure it has changed nothing.
         step: The step that the action executes; without one the action bounds its own waiting.
         work: What the same helper has completed, for the message.
-        tables: The tables that an action without a step reads.
+        tables: Gives the tables that an action without a step reads.
 
     Raises:
         LockNotAcquired: The budget is spent.
     """
-    retry = _Retry(migration, does, step, work or Work(), step.locks if step is not None else tables)
+    retry = _Retry(migration, does, step, work or Work(), tables if step is None else lambda: step.locks)
     while True:
         watch, began = Watch(), time.monotonic()
         retry.attempts += 1
@@ -312,7 +311,7 @@ class _Retry:
     does: str
     step: Step | None
     work: Work
-    tables: tuple[Name, ...]
+    tables: Callable[[], Sequence[Name]]
     attempts: int = 0
     undisturbed: int = 0
     pause: float = FIRST_PAUSE
@@ -329,7 +328,7 @@ class _Retry:
         if (hidden := database.hidden_rows(error)) is not None:
             raise self.work.reported(hidden) from error
         cut_short = self.step is None and database.errors.is_cut_short(error)
-        self.undisturbed = self.undisturbed + 1 if cut_short and not who_holds(database, self.tables) else 0
+        self.undisturbed = self.undisturbed + 1 if cut_short and not who_holds(database, self.tables()) else 0
         # A read bounds its own waiting for locks, but a statement timeout of the session may be shorter than that. The
         # holder of the lock may have ended since: only after two attempts without a holder is the read itself too slow.
         if not (watch.cancelled or database.errors.is_lock_failure(error) or (cut_short and self.undisturbed < 2)):
@@ -361,7 +360,7 @@ class _Retry:
     def _holders(self, watch: Watch) -> list[Holder]:
         if watch.blocked_by:
             return watch.blocked_by
-        return who_holds(self.terms.database, self.tables, inside=self.step is not None and self.step.waits_inside)
+        return who_holds(self.terms.database, self.tables(), inside=self.step is not None and self.step.waits_inside)
 
 
 def _gave_up(

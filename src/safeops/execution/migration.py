@@ -139,7 +139,8 @@ def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool 
     )
     with planned_as(helper, given or {}, loses=loses), outside:
         if context.as_sql:
-            yield migration
+            with _telling(migration, helper):
+                yield migration
             return
         database.enter_autocommit()
         try:
@@ -316,7 +317,7 @@ def _not_ours(helper: str) -> TransactionNotOurs:
 def current_settings(context: MigrationContext) -> Settings:
     """Return the settings of the run, as the blocks around the caller change them."""
     attributes = context.config.attributes if context.config else {}
-    return in_force(attributes.get(SETTINGS) or Settings())
+    return in_force(attributes.get(SETTINGS))
 
 
 def is_configured(context: MigrationContext) -> bool:
@@ -328,7 +329,7 @@ def settings_of_command() -> Settings:
     """Return the settings of the Alembic command that runs env.py, or the default ones if none does."""
     config = config_of_command()
     attributes = config.attributes if config is not None else {}
-    return in_force(attributes.get(SETTINGS) or Settings())
+    return in_force(attributes.get(SETTINGS))
 
 
 def config_of_command() -> Config | None:

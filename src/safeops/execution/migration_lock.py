@@ -39,6 +39,7 @@ log = logging.getLogger("safeops")
 KEY = "safeops:migration_lock"
 POLL = 0.2
 REMIND = 10.0
+WAITING = "waiting for another runner (held by %s): %s"
 
 _needless: ContextVar[list[Connection] | None] = ContextVar("safeops_migration_lock_needless", default=None)
 
@@ -162,7 +163,7 @@ def _wait(database: Database, own: Connection, timeout: float | None, over: thre
         if waited - reported >= REMIND:
             reported = waited
             left = "no time limit" if timeout is None else f"{timeout - waited:.0f} s of {timeout:g} s left"
-            log.info("waiting for another runner (held by %s): %s", _holder(database, own).brief, left)
+            log.info(WAITING, _holder(database, own).brief, left)
         if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
             return False
     return True

@@ -17,6 +17,7 @@ from sqlalchemy.pool import Pool
 
 from safeops import _sqlalchemy
 from safeops.databases import database_on
+from safeops.databases.driver_text import server_text
 from safeops.databases.statements import words_of
 from safeops.databases.waiting import Waiting, send_by
 from safeops.errors import UnsupportedOnDatabase
@@ -169,12 +170,12 @@ def _sending(context: Any, sql: str, parameters: Any, send: Callable[[], None]) 
         return None
     if session is None or session.busy:
         return None
-    found = sender()
+    found, text = sender(), server_text(sql, parameters, connection.dialect)
     session.busy = True
     try:
         if found is not None:
-            _guard(found, connection, session, sql, parameters, many=bool(context.executemany))
-        return PlainStatement(connection, session, found, sql, send, many=bool(context.executemany)).sent()
+            _guard(found, connection, session, text, parameters, many=bool(context.executemany))
+        return PlainStatement(connection, session, found, text, send, many=bool(context.executemany)).sent()
     finally:
         session.busy = False
 

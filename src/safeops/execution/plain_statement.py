@@ -59,6 +59,7 @@ class PlainSession:
         number: The number of its transaction in this process.
         ended: The revision's own SQL has ended its transaction.
         database: What it reaches, once it is known.
+        connection: The connection to it, as it is: that of ``database`` restores what a helper has set.
     """
 
     bounded: bool = False
@@ -72,6 +73,7 @@ class PlainSession:
     number: int = 0
     ended: bool = False
     database: Database | None = None
+    connection: Connection | None = None
 
     def __post_init__(self) -> None:
         self.end_transaction()
@@ -95,10 +97,11 @@ def database_of(session: PlainSession, connection: Connection) -> Database:
     # env.py may choose another schema at any time.
     if (
         known is None
-        or known.connection is not connection
+        or session.connection is not connection
         or known.dialect.default_schema_name != dialect.default_schema_name
     ):
-        known = session.database = database_on(connection)
+        known, session.connection = database_on(connection), connection
+        session.database = known
     return known
 
 
@@ -132,7 +135,7 @@ class PlainStatement:
         if self.sender is not None and self.sender.who is Who.ALEMBIC and is_configured(self.sender.context):
             # The transaction in which Alembic reads its version is also that of the first revision.
             bound_transaction(self.waiting, self.session, self._settings())
-        handled = self._send() if own or self._is_alembics_under_bound() else None
+        handled = self._send() if own or self._is_alembics_under_bound() or self._is_alembics_first_read() else None
         self._note()
         return handled
 
@@ -141,6 +144,14 @@ class PlainStatement:
 
     def _is_alembics_under_bound(self) -> bool:
         return self.sender is not None and self.sender.who is Who.ALEMBIC and self.session.ours
+
+    def _is_alembics_first_read(self) -> bool:
+        """Return whether Alembic reads its versions before anything was done; a file may be locked even for that."""
+        if self.database.abilities.has_server or self.sender is None:
+            return False
+        if self.sender.who is not Who.ALEMBIC or self.kind is not Kind.READS:
+            return False
+        return self._is_wanted(self.sender) and not (self.session.did or self.session.noted)
 
     def _restore(self) -> None:
         """Remove, for statements of others, a bound that does not end with its transaction."""
@@ -191,6 +202,8 @@ class PlainStatement:
 
     def _may_be_repeated(self, outside: bool) -> bool:
         """Return whether nothing of the transaction is held, or lost, while it is tried again."""
+        if self._is_alembics_first_read():
+            return True
         if self.sender is None or self.sender.who is not Who.REVISION or Kind.TRANSACTION in self.kinds:
             return False
         # A savepoint keeps what Alembic has written to its version table, which no other session waits for.
@@ -207,7 +220,7 @@ class PlainStatement:
                 self.send()
 
         try:
-            with_lock_retry(terms, f"ran {_shown(self.sql)}", attempt, tables=tuple(names_in(self.sql)))
+            with_lock_retry(terms, f"ran {_shown(self.sql)}", attempt, tables=lambda: names_in(self.sql))
         except LockNotAcquired as error:
             error.state = NOT_DONE
             raise

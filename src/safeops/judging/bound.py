@@ -53,8 +53,6 @@ def _value(ahead: list[tuple[str, str]], values: _Values) -> tuple[str | None, i
     kind, text = ahead[0]
     if kind in ("string", "quoted", "space"):
         return None, 1
-    if text == "%" and texts[1] == "%":
-        return "%", 2
     if text == "%" and texts[1] == "(" and texts[3:5] == [")", "s"]:
         return values.named(texts[2]) or "NULL", 5
     if text == "%" and texts[1] == "s":

@@ -8,7 +8,7 @@ from safeops.judging.words import Reader, Word
 
 
 def without_placeholders(reader: Reader) -> str:
-    """Return the rest of the text with ``?`` in the place of ``%s`` and ``%(name)s``, and a plain ``%`` for ``%%``."""
+    """Return the rest of the text with ``?`` in the place of ``%s`` and ``%(name)s``."""
     words, pieces, place = reader.rest, [], 0
     end = words[0].start if words else 0
     while place < len(words):
@@ -26,8 +26,6 @@ def _placeholder(ahead: list[Word]) -> tuple[int, str]:
     if texts[0] != "%" or ahead[0].kind != "sign":
         return 0, ""
     touching = [one.end == other.start for one, other in pairwise(ahead)]
-    if texts[1:2] == ["%"] and touching[:1] == [True]:
-        return 2, "%"
     if texts[1:2] == ["s"] and touching[:1] == [True]:
         return 2, "?"
     if texts[1:2] == ["("] and texts[3:5] == [")", "s"] and all(touching[:4]):

@@ -37,7 +37,7 @@ class Sent:
     """A statement, as the server would get it.
 
     Args:
-        sql: Its text with the placeholders of the driver; may be several statements.
+        sql: Its text as the server gets it, with the placeholders of the driver; may be several statements.
         parameters: Its values, None without any; of an ``executemany`` those of the first time.
         times: How often it was sent at once, as by ``executemany``.
         transaction: The number of the transaction that it is part of; None in autocommit.

@@ -136,7 +136,7 @@ class Populating:
         """Raise what a backfill would raise before it begins; the column need not exist yet."""
         key_of(self.migration, table, self.options["key"], (self.column_name,))
         if self.is_function:
-            Batches.of(self.migration.database).check_writes_values()
+            Batches.of(self.migration.database).check_writes_values(table)
             check_has_columns(
                 table, (column for column in Function.of(self.populate).reads or () if column != self.column_name)
             )

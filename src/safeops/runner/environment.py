@@ -285,18 +285,24 @@ def _migration(context: MigrationContext) -> Migration:
 
 
 @contextmanager
-def explaining_errors() -> Iterator[None]:
-    """Raise a driver's error as a SafeOpsError that explains in a few words why the database did not answer."""
+def explaining_errors(option: str = "") -> Iterator[None]:
+    """Raise a driver's error as a SafeOpsError that explains in a few words why the database did not answer.
+
+    Args:
+        option: The option that names its URL; without one it is that of env.py.
+    """
+    database = f"The database at {option}" if option else "The database"
     try:
         yield
     except DBAPIError as error:
         if error.statement is None or error.connection_invalidated:
             raise Unreachable(
-                f"The database cannot be reached: {summary(error)}",
-                remedy="Check the URL that env.py connects to, and that the server is running.",
+                f"{database} cannot be reached: {summary(error)}",
+                remedy=f"Check the URL {f'given by {option}' if option else 'that env.py connects to'}, and that the"
+                " server is running.",
             ) from error
         raise ServerRefused(
-            f"The database refused to answer: {summary(error)}",
+            f"{database} refused to answer: {summary(error)}",
             why=f"The query: {shorten(' '.join(error.statement.split()), 120)}",
             remedy="Connect as a user that can read the tables that the migrations write.",
         ) from error

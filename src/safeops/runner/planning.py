@@ -20,6 +20,7 @@ from sqlalchemy.pool import Pool
 from safeops import _alembic, _sqlalchemy, arguments
 from safeops.databases import database_class
 from safeops.databases.connections import listening
+from safeops.databases.driver_text import server_text
 from safeops.databases.server import Abilities
 from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, raw_statement, sets_more_than_session
 from safeops.errors import NotReady, SafeOpsError, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
@@ -208,8 +209,10 @@ def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
     def record(construct: Any, *_: Any, **__: Any) -> None:
         _record(dry_run, _sql_of(construct, context), sys._getframe(1))
 
-    def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
-        return _guard(dry_run, statement) if current_dry_run() is dry_run else None
+    def guard(_cursor: Any, statement: str, *given: Any) -> bool | None:
+        parameters = given[0] if len(given) > 1 else None
+        text = server_text(statement, parameters, context.dialect)
+        return _guard(dry_run, text) if current_dry_run() is dry_run else None
 
     with ExitStack() as stack:
         # Also on engines that a revision creates.
@@ -265,7 +268,7 @@ def _sql_of(construct: Any, context: MigrationContext) -> str:
     if isinstance(construct, str):
         return construct
     try:
-        return str(construct.compile(dialect=context.dialect))
+        return server_text(str(construct.compile(dialect=context.dialect)), {}, context.dialect)
     except sa.exc.SQLAlchemyError:
         return str(construct)
 

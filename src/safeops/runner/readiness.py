@@ -20,7 +20,14 @@ from safeops.databases.connections import run_on_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.execution.heads import several_heads
 from safeops.planned import size_text, summary
-from safeops.runner.environment import Inspection, ReachedDatabase, current_on, explaining_errors, refuse_missing
+from safeops.runner.environment import (
+    VERSION_OPTIONS,
+    Inspection,
+    ReachedDatabase,
+    current_on,
+    explaining_errors,
+    refuse_missing,
+)
 from safeops.runner.revisions import (
     GET_FILE_BACK,
     STAMP,
@@ -148,9 +155,12 @@ def require_current(
     """
     config = Config(config) if isinstance(config, str) else config
     script = scripts_of(config)
+    # get_main_option() raises if pyproject.toml alone has the configuration.
+    section = config.config_ini_section
+    table, schema = (config.file_config.get(section, name, fallback=None) for name in VERSION_OPTIONS)
     options = {
-        "version_table": version_table or config.get_main_option("version_table") or VERSION_TABLE,
-        "version_table_schema": version_table_schema or config.get_main_option("version_table_schema"),
+        "version_table": version_table or table or VERSION_TABLE,
+        "version_table_schema": version_table_schema or schema,
     }
 
     current = _read(_sync(engine), lambda connection: current_on(connection, options))

@@ -279,6 +279,15 @@ def missing_downgrade(script: Script) -> tuple[int, str] | None:
     return None
 
 
+def has_nothing_to_undo(script: Script) -> bool:
+    """Return whether downgrade() does nothing, and a comment declares that this is intended."""
+    source = Path(script.path).read_bytes()
+    functions = (
+        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "downgrade"
+    )
+    return any(not _effective(one) and _nothing_to_undo(source, one) for one in functions)
+
+
 def _nothing_to_undo(source: bytes, function: ast.FunctionDef) -> bool:
     # For Python's parser, a comment after the last statement is outside of the function.
     for token in tokenize.tokenize(io.BytesIO(source).readline):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import re
 import uuid
 from abc import abstractmethod
 from argparse import Namespace
@@ -39,6 +40,7 @@ log = logging.getLogger("safeops")
 
 PREFIX = "safeops_scratch_"
 """What the name of every temporary database begins with."""
+SCRATCH_URL = "--scratch-url"
 T = TypeVar("T")
 
 
@@ -86,7 +88,7 @@ class TemporaryDatabase:
         """Run revisions here, and nowhere else; return the revision that failed and its error."""
 
         def checked(heads: tuple[str, ...], context: MigrationContext) -> list[Any]:
-            self._check(context)
+            self.check(context)
             return steps(heads)
 
         run = RevisionRun(checked)
@@ -104,12 +106,12 @@ class TemporaryDatabase:
         """Run env.py with ``body`` instead of revisions, on this database."""
 
         def checked(context: MigrationContext) -> T:
-            self._check(context)
+            self.check(context)
             return body(context)
 
         return run_env(self.config, checked, self.script)
 
-    def _check(self, context: MigrationContext) -> None:
+    def check(self, context: MigrationContext) -> None:
         """Raise if env.py works on another database."""
         connection = context.connection
         if connection is None or not self.is_here(connection):
@@ -227,7 +229,7 @@ def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[Tempor
         check_empty(connection)
         mark.create(connection)
 
-    with explaining_errors():
+    with explaining_errors(SCRATCH_URL):
         run_on_connection(engine, begin)
     try:
         with redirecting(None, url), environment_variable(url), without_migration_lock():
@@ -238,7 +240,7 @@ def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[Tempor
         run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
-def check_empty(connection: Connection, option: str = "--scratch-url") -> None:
+def check_empty(connection: Connection, option: str = SCRATCH_URL) -> None:
     """Raise NotReady if a database that a user gave has anything in it."""
     if objects := Dumps.of(database_on(connection)).objects():
         raise NotReady(
@@ -248,7 +250,7 @@ def check_empty(connection: Connection, option: str = "--scratch-url") -> None:
         )
 
 
-def scratch_url_of(text: str, option: str = "--scratch-url") -> URL:
+def scratch_url_of(text: str, option: str = SCRATCH_URL) -> URL:
     """Return the URL that a user gave of an empty database, or raise InvalidArgument."""
     with suppress(ArgumentError):
         url = sa.make_url(text)
@@ -298,6 +300,14 @@ def environment_variable(url: URL) -> Iterator[None]:
 
 
 Change = Callable[[Dialect, list[Any], dict[str, Any]], None]
+OF_A_SESSION = frozenset(
+    re.findall(
+        r"\w+",
+        """application_name autocommit charset client_flag command_timeout conv detect_types factory init_command
+    isolation_level options prepare_threshold row_factory server_settings sql_mode timeout""",
+    )
+)
+"""Arguments of drivers that set up a session, as its lock timeout; the others lead to a database."""
 
 
 @contextmanager
@@ -345,9 +355,10 @@ def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
         if live is not None:
             _replace(dialect, live, scratch, arguments, options)
             return
+        kept = {name: value for name, value in options.items() if name in OF_A_SESSION}
         arguments[:], named = _arguments(dialect, scratch)
         options.clear()
-        options.update(named)
+        options.update(kept | named)
 
     try:
         with rerouting(redirect):

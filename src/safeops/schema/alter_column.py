@@ -48,8 +48,8 @@ def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *
         ViolatingRows: Rows have NULL in the column.
         LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, and SHARE UPDATE EXCLUSIVE for the scan; MariaDB and MySQL
-    ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, for the rebuild.
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, and SHARE UPDATE EXCLUSIVE for the scan of rows, if there are any; MariaDB
+    and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, for the rebuild.
 
     Running it again: continues after the last finished step.
 
@@ -166,7 +166,7 @@ def set_server_default(
             remedy="Pass the value as a string, or an expression as sa.text(...):",
             code=call("set_server_default", table_name, column_name, str(default), schema=schema),
         )
-    name, table = migration.name, migration.existing(column_name)
+    name, table = migration.name, migration.existing(column_name, things=())
     column = _column_like(name, column_name, table, server_default=default)
     text = migration.database.default_text(column)
     if table is not None:
@@ -377,7 +377,7 @@ def set_comment(
         code = f"if op.get_context().dialect.supports_comments:\n    {migration.right}"
         remedy = "Make the call depend on the server:"
         raise database.unsupported(f"{what[:1].upper()}{what[1:]}", "a server that keeps comments", remedy, code)
-    table = existing_or_skip(migration, migration.name, what, columns)
+    table = existing_or_skip(migration, migration.name, what, columns, things=())
     if table is not None and database.ddl.comment_of(table, column_name) == (comment or None):
         return skipped(what, "it is already as requested")
     return execute(migration, database.ddl.set_comment(migration.name, column_name, comment or None, table))

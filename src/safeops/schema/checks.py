@@ -63,8 +63,8 @@ def create_check_constraint_if_missing(
         UnsupportedOnDatabase: ``validate=False`` on a server that has no unvalidated constraints.
         LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, then SHARE UPDATE EXCLUSIVE for the scan; MariaDB and MySQL copy the
-    table, which is refused outside ``assured(...)``; SQLite rebuilds the table.
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, then SHARE UPDATE EXCLUSIVE for the scan of rows, if there are any; MariaDB
+    and MySQL copy the table, which is refused outside ``assured(...)``; SQLite rebuilds the table.
 
     Running it again: validates a constraint that is not valid yet.
 

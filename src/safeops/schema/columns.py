@@ -112,7 +112,7 @@ def add_column_if_missing(
     alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
     part_checks(alone, alone.columns[column.name])
     settle_names(migration, alone, migration.right)
-    table = migration.existing()
+    table = migration.existing(things=())
     if table is not None and column.name not in table.columns:
         check_companions(migration, alone, name, table, if_different)
     changed = _add_bare(migration, name, alone.columns[column.name], table, if_different)

@@ -53,7 +53,8 @@ def create(
     database = migration.database
     database.safety.check_support(constraint, validate)
     settle_name(migration, constraint)
-    table = existing_or_skip(migration, name, f"constraint {constraint.name} on {name}", _columns_of(constraint), seen)
+    about, things = f"constraint {constraint.name} on {name}", [str(constraint.name)]
+    table = existing_or_skip(migration, name, about, _columns_of(constraint), seen, things)
     database.safety.check_virtual(table, constraint)
     if if_different == "replace" and _is_another(migration, table, constraint):
         return _replace(migration, name, table, constraint, validate)

@@ -20,6 +20,7 @@ from safeops.execution.inspect import (
     check_columns,
     check_has_columns,
     existing,
+    inspect_both,
     keeping,
     look_into,
     settle_name,
@@ -115,8 +116,8 @@ def create_foreign_key_if_missing(
         UnsupportedOnDatabase: The server has no ``validate=False`` or no ``deferrable``.
         LockNotAcquired: A table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL SHARE ROW EXCLUSIVE on both tables, briefly, then SHARE UPDATE EXCLUSIVE and ROW SHARE for the scan;
-    MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+    Locks: PostgreSQL SHARE ROW EXCLUSIVE on both tables, briefly, then SHARE UPDATE EXCLUSIVE and ROW SHARE for the scan of
+    rows, if there are any; MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
 
     Running it again: validates a key that is not valid yet.
 
@@ -181,9 +182,10 @@ def create(
     settle_name(migration, key)
     other, remote = referent_of(key)
     about = f"foreign key {key.name} on {name}"
-    source = existing_or_skip(migration, name, about, key.column_keys, seen)
+    found, found_other = (seen, None) if seen or other == name else inspect_both(migration, name, other, str(key.name))
+    source = existing_or_skip(migration, name, about, key.column_keys, found)
     database.safety.check_virtual(source, key)
-    referent = existing_or_skip(migration, other, about, remote, source if other == name else None)
+    referent = existing_or_skip(migration, other, about, remote, source if other == name else found_other)
     if source is None or referent is None:
         _ = index and _index(migration, key, name, None, "raise")
         return execute(migration, _plan(migration, name, key, None, validate, if_different == "replace"))

@@ -75,8 +75,8 @@ def create_index_if_missing(
         LockNotAcquired: The build waited for transactions of other sessions for the whole retry budget; it was cancelled
             and cleaned up.
 
-    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (CREATE INDEX CONCURRENTLY); MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE;
-    SQLite the file, until the build ends.
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (CREATE INDEX CONCURRENTLY), on a table without rows SHARE, briefly; MariaDB and
+    MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, until the build ends.
 
     Running it again: drops and restarts an interrupted build; finished partitions are kept.
 
@@ -97,11 +97,11 @@ def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None
     """Create an index that was made from arguments; ``seen`` is the table if it has just been inspected."""
     migration.database.safety.check_index_support(index)
     about = f"index {settle_name(migration, index).name} on {name}"
-    table = existing_or_skip(migration, name, about, _columns_of(index), seen)
+    table = existing_or_skip(migration, name, about, _columns_of(index), seen, [str(index.name)])
     migration.database.safety.check_virtual(table, index)
     same_name = table.indexes.get(str(index.name)) if table else None
-    wanted = migration.database.wanted_index(index)
     if table is not None and same_name is not None:
+        wanted = migration.database.wanted_index(index)
         compared = same_name.valid or table.is_partitioned
         found = real_differences(migration, table, same_name, wanted, index) if compared else []
         if found and if_different == "replace":

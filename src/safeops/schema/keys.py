@@ -61,8 +61,8 @@ def create_unique_constraint_if_missing(
         UnsupportedOnDatabase: The server has no deferrable unique constraints.
         LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE for the build, then ACCESS EXCLUSIVE, briefly; MariaDB and MySQL
-    ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE for the build, then ACCESS EXCLUSIVE, briefly (on a table without rows only
+    that); MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
 
     Running it again: restarts an interrupted build; makes the constraint from a finished index.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
@@ -161,7 +162,7 @@ class Offenders:
         error: The error that reports them.
         problem: What is wrong with them: the words before the verb, the verb in the plural, the words after it.
         source: FROM and WHERE of the query that finds them.
-        keys: The quoted columns that identify a row.
+        keys: Returns the quoted columns that identify a row.
         columns: The columns of the query that finds them all.
         remedy: What to do about them.
         grouped: GROUP BY and HAVING, if a value and not a row breaks the constraint.
@@ -171,7 +172,7 @@ class Offenders:
     error: type[SafeOpsError]
     problem: tuple[str, str, str]
     source: str
-    keys: Sequence[str]
+    keys: Callable[[], Sequence[str]]
     columns: str = "*"
     remedy: str = "Fix or delete these rows, and run again. This query finds all of them:"
     grouped: str = ""
@@ -185,15 +186,14 @@ class Offenders:
 def nulls(migration: Migration, table: Table, column: str) -> Offenders:
     database = migration.database
     source = f"FROM {database.quoted_table(table.name)} WHERE {database.quoted(column)} IS NULL"
-    keys = _keys(migration, table, [])
+    keys = partial(_keys, migration, table)
     return Offenders(ViolatingRows, ("", "have", f"NULL in {table.name}.{column}"), source, keys)
 
 
 def against_check(migration: Migration, table: Table, name: str, condition: str) -> Offenders:
     source = f"FROM {migration.database.quoted_table(table.name)} WHERE NOT ({condition})"
-    return Offenders(
-        ViolatingRows, ("", "break", f"the check {name} of {table.name}"), source, _keys(migration, table, [])
-    )
+    keys = partial(_keys, migration, table)
+    return Offenders(ViolatingRows, ("", "break", f"the check {name} of {table.name}"), source, keys)
 
 
 def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name | Table) -> Offenders:
@@ -209,7 +209,7 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
     )
     refer = f"by ({', '.join(key.column_keys)}) to rows that do not exist in {other}"
     problem = (f"of {table.name}", "refer", refer)
-    keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
+    keys = partial(_keys, migration, table, key.column_keys, prefix="child.")
     return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
 
 
@@ -226,19 +226,21 @@ def duplicates(
         DuplicateRows,
         (f"of {table.name}", "occur", f"more than once, so {name} cannot be unique"),
         source,
-        elements,
+        lambda: elements,
         columns=f"{listed}, count(*)",
         grouped=f" GROUP BY {listed} HAVING count(*) > 1",
     )
 
 
-def _keys(migration: Migration, table: Table, otherwise: Sequence[str]) -> list[str]:
+def _keys(migration: Migration, table: Table, otherwise: Sequence[str] = (), prefix: str = "") -> list[str]:
     names = [*table.primary_key] or list(otherwise) or list(table.columns)[:3]
-    return [migration.database.quoted(name) for name in names]
+    return [f"{prefix}{migration.database.quoted(name)}" for name in names]
 
 
 def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
     """Raise the error of the offenders if there are any. The read blocks neither reads nor writes."""
+    if table.is_empty:
+        return
     try:
         broken = _read(migration, table, f"{offenders.query} LIMIT 1")
     except DBAPIError:
@@ -283,7 +285,7 @@ def excluded(name: Name, constraint: str, error: DBAPIError) -> SafeOpsError:
 def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsError:
     """Return the error, with the number of the rows, some keys, and the query that finds them all."""
     counted = _read(migration, table, f"SELECT count(*) FROM ({offenders.query}) AS offenders")
-    keys = ", ".join(offenders.keys)
+    keys = ", ".join(offenders.keys())
     some = _read(migration, table, f"SELECT {keys} {offenders.source}{offenders.grouped} LIMIT {SHOWN}")
     shown = ", ".join(str(row[0]) if len(row) == 1 else str(tuple(row)) for row in some)
     number = counted[0][0] if counted else len(some)

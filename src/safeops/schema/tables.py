@@ -9,12 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
+from sqlalchemy.exc import DBAPIError
 
 from safeops import _sqlalchemy
 from safeops.archive.archiving import archive_table, finish_archive
 from safeops.archive.port import Archives
 from safeops.arguments import Keywords
 from safeops.backfilling.status import forget_backfills_of
+from safeops.databases.ddl import NOT_A_TABLE
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.execution.helper import BRIEF_LOCK, UNUSED, HelperCall, Said, helper, skipping
@@ -120,7 +122,7 @@ def create_table_if_missing(
         key.use_alter = key.use_alter and _is_made_later(migration, migration.name, key)
     typed = prepare(migration, list(table.columns), creates_enums=True)
     with keeping(typed):
-        made = execute(migration, migration.database.ddl.create_table(table))
+        made = execute(migration, migration.database.ddl.create_table(table), partial(_explained, migration.name))
         _confirm(migration, migration.name)
     return made or bool(typed)
 
@@ -187,9 +189,18 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
 
 def _confirm(migration: Migration, name: Name) -> None:
     """Raise DefinitionMismatch if IF NOT EXISTS found another object of this name, and created nothing."""
-    if migration.offline or current_dry_run() is not None or find(migration, name, to_create=True) is not None:
+    if migration.offline or current_dry_run() is not None or migration.database.ddl.confirms_tables:
         return
-    raise DefinitionMismatch(
+    if find(migration, name, to_create=True) is None:
+        raise _taken(name)
+
+
+def _explained(name: Name, error: DBAPIError) -> DefinitionMismatch | None:
+    return _taken(name) if NOT_A_TABLE in str(error.orig) else None
+
+
+def _taken(name: Name) -> DefinitionMismatch:
+    return DefinitionMismatch(
         f"Could not create table {name}: the name is taken by a sequence or an index.",
         why="In a schema, the names of tables, indexes, sequences and views must differ.",
         remedy="Give the table another name, or drop or rename the other object.",
@@ -235,6 +246,8 @@ def _differences(migration: Migration, existing: Table, table: sa.Table) -> list
 def _checks_of(migration: Migration, column: sa.Column[Any]) -> list[sa.CheckConstraint]:
     """Return the checks that are declared on a column, which its table does not list."""
     written = [constraint for constraint in column.constraints if isinstance(constraint, sa.CheckConstraint)]
+    if not written:
+        return []
     checks = [sa.CheckConstraint(check.sqltext, name=check.name) for check in written]
     sa.Table(column.table.name, sa.MetaData(), *checks, schema=column.table.schema)
     return [settle_name(migration, check) for check in checks]

@@ -76,14 +76,15 @@ class Fill:
 
     def _run_once(self) -> BackfillReport:
         try:
-            return backfill(
-                self.table.name,
-                {self.pair.shadow: sa.literal_column(self.value)},
-                where=sa.literal_column(self.unfilled, sa.Boolean()),
-                name=self.name,
-                schema=self.table.schema,
-                **self.options,
-            )
+            with running("backfill") as migration, ShadowColumns.of(migration.database).converting(self.pair):
+                return backfill(
+                    self.table.name,
+                    {self.pair.shadow: sa.literal_column(self.value)},
+                    where=sa.literal_column(self.unfilled, sa.Boolean()),
+                    name=self.name,
+                    schema=self.table.schema,
+                    **self.options,
+                )
         except ViolatingRows as error:
             cause = error.__cause__
             if not isinstance(cause, DBAPIError):

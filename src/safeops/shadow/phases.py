@@ -199,12 +199,12 @@ class Phase:
             ViolatingRows,
             ("", "have", f"values in {pair.table}.{pair.source} and {pair.shadow} that disagree"),
             source,
-            [database.quoted(name) for name in self.table.primary_key or [*self.table.columns][:3]],
+            lambda: [database.quoted(name) for name in self.table.primary_key or [*self.table.columns][:3]],
             remedy="Something bypassed the triggers that keep the two in sync: replication, a restore, or a session"
             " with session_replication_role = replica. Decide which value is right, write it to both columns, and run"
             f" {self.code} again. This query finds all such rows:",
         )
-        with _explaining_values(self.migration, pair):
+        with _explaining_values(self.migration, pair), self.columns.converting(pair):
             refusals.refuse(self.migration, self.table, offenders)
 
     def refuse_dependents(self, column: str, pair: Pair) -> None:
@@ -263,7 +263,9 @@ class Phase:
         if kept is not None:
             # The triggers are replaced; another account may have created them.
             self._check_triggers(f"Exchanging {pair.source} and {pair.shadow} of {pair.table}")
-        swapped = self._execute(self.columns.swap_columns(pair, table, kept), explain)
+        # The new triggers convert as the former ones did.
+        with self.columns.converting(pair):
+            swapped = self._execute(self.columns.swap_columns(pair, table, kept), explain)
         forget_backfills_of(self.migration, table.name, pair.shadow)
         return swapped
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 from safeops.databases.definitions import Table
@@ -81,6 +82,10 @@ class ShadowColumns(Port):
     @abstractmethod
     def shadow_value(self, pair: Pair) -> str:
         """Return the SQL of the value that a row should have in the shadow column."""
+
+    def converting(self, pair: Pair) -> AbstractContextManager[None]:
+        """Have this session convert values as the triggers of the pair do, for the block."""
+        return nullcontext()
 
     @abstractmethod
     def unfilled(self, pair: Pair) -> str:

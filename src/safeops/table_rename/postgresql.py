@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.types import in_dollars
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import RENAMED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class MySQL(Session):
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+    def table(self, name: Name, *, to_create: bool = False, things: Collection[str] | None = None) -> Table | None:
         try:
             shown = self.bounded_read(f"SHOW CREATE TABLE {self.quoted_table(name)}")
         except DBAPIError as error:
@@ -62,6 +62,7 @@ class MySQL(Session):
         """Restore what the server shows as question marks: emoji in defaults, which a MODIFY would lose."""
         if "?" not in sql or not sql.startswith("CREATE TABLE"):
             return sql
+        sql = showcreate.with_backticks(sql)
         defaults = {column: shown.get("DEFAULT") or "" for column, shown in showcreate.read(sql).columns.items()}
         masked = {column: default for column, default in defaults.items() if re.match(r"'.*\?", default, re.S)}
         if not masked:
@@ -137,11 +138,9 @@ class MySQL(Session):
     def wanted_index(self, index: sa.Index) -> Index:
         table = index.table
         assert table is not None
-        words = showcreate.atoms(plain(self.ddl.index_sql(Name(table.name), index)))
-        kind = words[1].lower() if words[1].upper() != "INDEX" else "key"
-        place = words.index("ON", 3)
-        elements = tuple(" ".join(entry) for entry in showcreate.entries(words[place + 2]))
-        item = Item(str(index.name), kind, elements, tuple(words[place + 3 :]), " ".join(words))
+        head, elements, rest = self.ddl.index_parts(index)
+        kind = [*head.lower().split(), "key"][1]
+        item = Item(str(index.name), kind, elements, tuple(showcreate.atoms(rest)))
         return index_of(item, table.name)
 
     def element_texts(self, index: sa.Index) -> list[str]:

@@ -282,9 +282,14 @@ class Indexes(AlterTable):
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table, which need not be the table of the construct."""
+        head, elements, rest = self.index_parts(index)
+        on = f"{self.quoted(str(index.name))} ON {self.quoted_table(name)}"
+        return f"{head}INDEX {GUARD}{on} ({', '.join(elements)}){rest}"
+
+    def index_parts(self, index: sa.Index) -> tuple[str, tuple[str, ...], str]:
+        """Return CREATE INDEX up to the word INDEX, the elements, and what follows them."""
         head, group, rest = self._parts(index)
-        elements = ", ".join(spelling.index_element(" ".join(words)) for words in showcreate.entries(group))
-        return f"{head}INDEX {GUARD}{self.quoted(str(index.name))} ON {self.quoted_table(name)} ({elements}){rest}"
+        return head, tuple(spelling.index_element(" ".join(words)) for words in showcreate.entries(group)), rest
 
     def drop_index(self, name: Name, index: str, table: Table | None) -> Plan:
         if table is not None:

@@ -25,6 +25,7 @@ def table_of(sql: str, name: Name) -> Table:
     """Read a table from its SHOW CREATE TABLE."""
     if not sql.startswith(("CREATE TABLE", "CREATE TEMPORARY TABLE")):
         return Table(name, {}, kind="view", sql=sql)
+    sql = showcreate.with_backticks(sql)
     shown = showcreate.read(sql)
     comment = text_of(shown.options["COMMENT"]) if "COMMENT" in shown.options else None
     constraints = _constraints(shown, name, comment or "")
@@ -152,8 +153,8 @@ def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
         return _foreign_key(item, columns, name, checked)
-    # A key on a part of a value, or on an expression, is an index and no constraint.
-    is_plain = item.elements == tuple(map(showcreate.backticked, columns))
+    # A key on a part of a value, or on an expression, is an index, not a constraint. DESC changes only the order.
+    is_plain = [element.removesuffix(" DESC") for element in item.elements] == [*map(showcreate.backticked, columns)]
     return Constraint(item.name, item.kind, columns, definition=item.text) if is_plain else None
 
 

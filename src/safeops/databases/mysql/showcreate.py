@@ -23,6 +23,8 @@ _ATOM = re.compile(rf""", | (?: [^\s'`"(),]+ | {_QUOTED} | {_group(_DEEPEST)} )+
 _PIECE = re.compile(rf"""{_QUOTED} | [(),] | \s+ | [^\s'`"(),]+""", re.S | re.X)
 # MySQL hides what older servers do not know: /*!80023 INVISIBLE */
 _HIDDEN = re.compile(r"""('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)|/\*M?!\d*\s*(.*?)\s*\*/""", re.S)
+# The server writes no text in double quotes here.
+_TEXT_OR_NAME = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"((?:[^"]|"")*)"|`(?:[^`]|``)*`""", re.S)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 _WITH_VALUE = {"DEFAULT", "COMMENT", "COLLATE", "CHECK", "COLUMN_FORMAT", "STORAGE", "SRID", "KEY_BLOCK_SIZE"}
 _WITH_VALUE |= {"ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE"}
@@ -85,9 +87,21 @@ class Shown:
     is_partitioned: bool = False
 
 
+def with_backticks(sql: str) -> str:
+    """Return the text as it is without ANSI_QUOTES, a mode in which the server writes names in double quotes."""
+    if not re.match(r'CREATE (TEMPORARY )?TABLE "', sql):
+        return sql
+
+    def written(found: re.Match[str]) -> str:
+        name = found[1]
+        return found[0] if name is None else "`" + name.replace('""', '"').replace("`", "``") + "`"
+
+    return _TEXT_OR_NAME.sub(written, sql)
+
+
 def read(sql: str) -> Shown:
     """Read the text of SHOW CREATE TABLE."""
-    found = atoms(_HIDDEN.sub(lambda match: match[1] or match[2], sql))
+    found = atoms(_HIDDEN.sub(lambda match: match[1] or match[2], sql) if "/*" in sql else sql)
     place = next(place for place, atom in enumerate(found) if atom.startswith("("))
     columns: dict[str, Definition] = {}
     items: list[Item] = []

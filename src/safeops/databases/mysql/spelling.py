@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +45,7 @@ def without_comments(sql: str) -> str:
     return _COMMENT.sub(lambda found: found[1] or " ", sql)
 
 
+@lru_cache(maxsize=1024)
 def type_name(text: str) -> str:
     """Return one spelling of a type for those of the server and of SQLAlchemy; display widths do not count."""
     match = _TYPE.match(text.strip())
@@ -81,6 +83,7 @@ def split_type(text: str) -> tuple[str, str | None, str | None]:
     return bare, charset[1] if charset else None, collation[1] if collation else None
 
 
+@lru_cache(maxsize=1024)
 def default(text: str | None, on_update: str | None = None) -> str | None:
     """Spell a default uniformly, with ON UPDATE at its end, as SQLAlchemy has it."""
     if text is None or text.upper() == "NULL":

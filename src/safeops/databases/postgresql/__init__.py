@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -14,11 +15,13 @@ from sqlalchemy.schema import CreateIndex
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
-from safeops.databases.postgresql import catalogue, prepared
+from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.bounds import restoring
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.catalogue import Surroundings
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexes import with_included
+from safeops.databases.postgresql.inspection import read_table, shown_tables
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.server import VIOLATIONS
 from safeops.databases.postgresql.session import FORBIDDEN, Session
 from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
@@ -30,15 +33,15 @@ if TYPE_CHECKING:
     from safeops.databases.postgresql.triggers import Triggers
     from safeops.databases.postgresql.types import Types
 
-INSPECTIONS = 10
-"""How often a table is inspected while another session is changing it."""
-
 
 class PostgreSQL(Session):
     """PostgreSQL, inspected through its catalogue."""
 
     family = "postgresql"
     product = "PostgreSQL"
+
+    surroundings = Surroundings()
+    """What the last look at a table has shown in addition to the table."""
 
     ddl: PortAttribute[DDL]
     safety: PortAttribute[Safety]
@@ -62,19 +65,16 @@ class PostgreSQL(Session):
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+    def table(self, name: Name, *, to_create: bool = False, things: Collection[str] | None = None) -> Table | None:
         where, parameters = catalogue.RESOLVED, {"quoted": self.quoted_table(name)}
         if name.schema:
             where, parameters = catalogue.IN_SCHEMA, {"name": name.name, "schema": name.schema}
         elif to_create:
             where, parameters = catalogue.VISIBLE, {"name": name.name}
         query = catalogue.table_query(where, self.version)
-        for _ in range(INSPECTIONS):
-            rows = prepared.look(self, query, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
-            raw = rows[0][0] if rows else None
-            if raw is None or not catalogue.is_torn(raw):
-                break
-        return catalogue.table_of(raw) if raw else None
+        shown = shown_tables(self, query, things=catalogue.things_text(things), **parameters)
+        read_all = partial(self.table, name, to_create=to_create)
+        return read_table(self, shown[0], things, read_all) if shown else None
 
     def table_names(self, schema: str | None) -> list[str]:
         sql = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -83,6 +83,9 @@ class PostgreSQL(Session):
         return [row[0] for row in self.read(sql, schema=schema or "")]
 
     def index_elsewhere(self, index: str, table: Table) -> Name | None:
+        if index in table.taken:
+            owner = table.taken[index]
+            return None if owner is None else Name(owner, table.name.schema)
         sql = """SELECT n.nspname, coalesce(t.relname, r.relname) FROM pg_class r
             JOIN pg_namespace n ON n.oid = r.relnamespace LEFT JOIN pg_index i ON i.indexrelid = r.oid
             LEFT JOIN pg_class t ON t.oid = i.indrelid

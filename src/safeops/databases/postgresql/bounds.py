@@ -1,7 +1,9 @@
-"""The settings that bound the steps of a helper: sent when they change, restored when the helper ends.
+"""The settings that bound the steps of a helper.
 
-Between two steps of one helper they stay as they are. Before anything else is sent on the session they are restored: it
-finds what env.py, the role or the server have set.
+A statement that may run in a transaction takes them along, in one message to the server: they are those of that
+transaction, and end with it. For other statements, and with a driver that sends one statement at a time, they are set on the
+session: between two steps of one helper they stay as they are, and before anything else is sent they are restored. It finds
+what env.py, the role or the server have set.
 """
 
 from __future__ import annotations
@@ -9,20 +11,35 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.exc import DBAPIError
 
+from safeops._sqlalchemy import is_autocommit
 from safeops.databases import server
 from safeops.databases.base import Database
-from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.steps import Step
+from safeops.databases.postgresql.along import send_along, takes_along
+from safeops.databases.postgresql.catalogue import session_columns, timeouts_of
+from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.timeouts import SEES_ALL, seconds, text_of_transaction, wanted
+from safeops.databases.postgresql.values import is_plain, with_values
+from safeops.databases.steps import Step, WhileEmpty
 from safeops.errors import UnsupportedOnDatabase
+from safeops.plan_mode import current_dry_run
 
 KEY = "safeops.bounds"
-SEES_ALL = {"row_security": "off"}
-"""With this setting the server raises an error instead of hiding rows; roles that see all rows do not notice it."""
+HAS_ROWS = "safeops.the_table_has_rows_by_now"
+"""There is no such setting: reading it is an error, which ends the transaction."""
+
+
+class Asked(NamedTuple):
+    """The bounds of a step that are not set yet: its statements may take them along."""
+
+    lock: float
+    statement: float | None
+    step: Step
 
 
 @dataclass
@@ -38,6 +55,9 @@ class Bounds:
     """The session has just shown that it has ``own``, and has ``now`` since."""
     steps: int = 0
     """How many steps are in progress, one inside the other."""
+    timeouts: dict[str, str] | None = None
+    """The session's own timeouts, as the helper that runs has seen them."""
+    asked: Asked | None = None
     helpers: int = 0
     restoring: int = 0
     texts: dict[tuple[object, ...], str] = field(default_factory=dict)
@@ -49,6 +69,7 @@ class Bounded(Database):
 
     @property
     def connection(self) -> Connection:
+        settle(self)
         restore(self)
         return self.raw_connection
 
@@ -60,7 +81,55 @@ class Bounded(Database):
     def look(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Read what the bounds of a step do not change, such as the catalogue."""
         with unprepared(self.raw_connection):
-            return self._read_on(self.raw_connection, sealed(sql) if parameters else sql, **parameters)
+            return self._read_on(self.raw_connection, with_values(self, sql, parameters))
+
+    def look_behind(self, before: str, sql: str) -> Sequence[Sequence[Any]]:
+        """Read so, behind statements of the same message, if there are any."""
+        return self._sent_with(before, sql).all() if before else self.look(sql)
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        text, before = with_values(self, sql, parameters), bounds_along(self)
+        return super().read(text) if before is None else self._sent_with(before, text).all()
+
+    def run(self, sql: str) -> int:
+        before = bounds_along(self)
+        return super().run(sql) if before is None else self._sent_with(before, sql).rowcount
+
+    def execute(self, step: Step) -> bool:
+        if step.while_empty is not None:
+            return self._execute_while_empty(step, step.while_empty)
+        if not step.then or step.needed_if is not None or bounds_along(self) is None:
+            with unprepared(self.raw_connection):
+                return super().execute(step)
+        self.run(";\n".join((step.sql, *step.then)))
+        return True
+
+    def _execute_while_empty(self, step: Step, while_empty: WhileEmpty) -> bool:
+        """Send the step behind its lock and a look at the size of its table, in one transaction."""
+        table, mode = self.quoted_table(while_empty.table), self.sizes.lock_of(step).name
+        looked_up = f"to_regclass({self.literal(table)})"
+        # A table that inherits from it by now may have rows.
+        has_heir = f"EXISTS (SELECT 1 FROM pg_catalog.pg_inherits WHERE inhparent = {looked_up})"
+        has_rows = f"pg_relation_size({looked_up}) > 0 OR {has_heir}"
+        first = (
+            f"LOCK TABLE ONLY {table} IN {mode} MODE",
+            sealed(f"SELECT CASE WHEN {has_rows} THEN current_setting('{HAS_ROWS}') END"),
+        )
+        before, statements = bounds_along(self), (step.sql, *step.then)
+        try:
+            if before is not None:
+                self._sent_with(";\n".join((before, *first)), ";\n".join(statements))
+            else:
+                super().execute(replace(step, sql=first[0], then=(first[1], *statements)))
+        except DBAPIError as error:
+            while_empty.has_rows = HAS_ROWS in str(error.orig)
+            if not while_empty.has_rows:
+                raise
+        return not while_empty.has_rows
+
+    def _sent_with(self, before: str, sql: str) -> CursorResult[Any]:
+        with unprepared(self.raw_connection):
+            return send_along(self.raw_connection, before, sql)
 
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         return bounding(self, lock, statement, step)
@@ -69,6 +138,9 @@ class Bounded(Database):
     def transaction(self, *beginning: str) -> Iterator[None]:
         with restoring(self), super().transaction(*beginning):
             yield
+
+    def literal(self, value: str) -> str:
+        return f"'{value}'" if is_plain(value) else super().literal(value)
 
     @abstractmethod
     def check_session(self, session: int | None = None) -> None:
@@ -96,43 +168,98 @@ def bounds_of(connection: Connection) -> Bounds:
     return found
 
 
+def _open_bounds(database: Bounded) -> Bounds | None:
+    """Return what bounds the steps on a connection; None if no helper has used it, or if it is lost."""
+    connection = database.raw_connection
+    return None if connection.invalidated or connection.closed else connection.info.get(KEY)
+
+
 @contextmanager
 def bounding(database: Bounded, lock: float, statement: float | None, step: Step) -> Iterator[None]:
-    """Set the bounds of a step for the block; the next step of a helper finds them as they are."""
+    """Bound what the block sends; on a session that is bounded already, the next step of a helper finds it as it is."""
+    settle(database)
     bounds = bounds_of(database.raw_connection)
-    before = bounds.now if bounds.steps else bounds.own
+    before = bounds.now if bounds.steps else None
     bounds.steps += 1
+    bounds.asked = Asked(lock, statement, step)
     try:
-        if not bounds.seen:
-            before = _begin(database, bounds, lock, statement, step)
-        else:
-            _change(database, bounds, {**before, **wanted(database, before, bounds.deadlock, lock, statement, step)})
+        if bounds.steps > 1 or bounds.seen or bounds.restoring or not _goes_along(database, step):
+            settle(database)
         yield
     finally:
         bounds.steps -= 1
-        if bounds.steps:
+        bounds.timeouts = bounds.timeouts if bounds.helpers else None
+        if bounds.asked is not None:
+            bounds.asked = None
+        elif before is not None:
             _change(database, bounds, before)
         elif bounds.restoring or not bounds.helpers:
             restore(database)
 
 
-def _begin(database: Bounded, bounds: Bounds, lock: float, statement: float | None, step: Step) -> Mapping[str, str]:
-    """Set the bounds of the first step: in one statement if the session has what it had the last time."""
-    if bounds.own:
-        now = {**bounds.own, **wanted(database, bounds.own, bounds.deadlock, lock, statement, step)}
-        if _set_if_as_before(database, bounds, now):
-            bounds.now, bounds.seen = now, True
-            return bounds.own
-    names = ["lock_timeout", "statement_timeout", *(["transaction_timeout"] if database.version >= (17,) else [])]
-    names += SEES_ALL
-    shown = ", ".join(f"current_setting('{name}')" for name in (*names, "deadlock_timeout"))
-    *own, deadlock, session = database.look(f"SELECT {shown}, pg_backend_pid()")[0]
+def _goes_along(database: Bounded, step: Step) -> bool:
+    """Return whether the statements of a step may take its bounds along."""
+    alone = step.outside_transaction or step.waits_inside
+    connection = database.raw_connection
+    # A dry run looks at each statement before it is sent.
+    return not alone and takes_along(connection) and is_autocommit(connection) and current_dry_run() is None
+
+
+def bounds_along(database: Bounded) -> str | None:
+    """Return what bounds the transaction of a statement behind it; None if nothing, or the session itself, is bounded."""
+    bounds = _open_bounds(database)
+    if bounds is None or bounds.asked is None:
+        return None
+    asked, bounds.asked = bounds.asked, None
+    if bounds.timeouts is None:
+        _read_own(database, bounds)
+    bounds.asked = asked
+    own, deadlock = bounds.timeouts or {}, bounds.deadlock
+    key = (asked.lock, asked.statement, asked.step.scans, len(set(asked.step.locks)), deadlock, *own.values())
+    if key not in bounds.texts:
+        bounds.texts[key] = text_of_transaction(wanted(database.version, own, deadlock, *asked))
+    return bounds.texts[key]
+
+
+def learn(database: Bounded, session: int, deadlock: str, *timeouts: str) -> None:
+    """Note what a query has shown of a session that has been checked, unless a step has set it."""
+    bounds = bounds_of(database.raw_connection)
+    if session == bounds.session and not bounds.seen:
+        bounds.deadlock = seconds(deadlock)
+        bounds.timeouts = dict(zip(timeouts_of(database.version), timeouts, strict=True))
+
+
+def settle(database: Bounded) -> None:
+    """Set the bounds of the step in progress on the session, unless they are."""
+    bounds = _open_bounds(database)
+    if bounds is None or bounds.asked is None:
+        return
+    asked, bounds.asked = bounds.asked, None
+    if bounds.seen:
+        before = bounds.now if bounds.steps > 1 else bounds.own
+        _change(database, bounds, {**before, **wanted(database.version, before, bounds.deadlock, *asked)})
+        return
+    if bounds.own and _set_if_as_before(database, bounds, now := _wanted_now(database, bounds, asked)):
+        bounds.now, bounds.seen = now, True
+        return
+    _read_own(database, bounds)
+    bounds.now, bounds.seen = bounds.own, True
+    _change(database, bounds, _wanted_now(database, bounds, asked))
+
+
+def _wanted_now(database: Bounded, bounds: Bounds, asked: Asked) -> Mapping[str, str]:
+    return {**bounds.own, **wanted(database.version, bounds.own, bounds.deadlock, *asked)}
+
+
+def _read_own(database: Bounded, bounds: Bounds) -> None:
+    names = ["lock_timeout", *SEES_ALL]
+    shown = ", ".join(f"current_setting('{name}')" for name in names)
+    row = database.look(f"SELECT {shown}, {session_columns(database.version)}")[0]
+    own, (session, *others) = row[: len(names)], row[len(names) :]
     database.check_session(session)
-    bounds.session, bounds.deadlock = session, seconds(deadlock)
-    bounds.own = bounds.now = dict(zip(names, map(str, own), strict=True))
-    bounds.seen = True
-    _change(database, bounds, {**bounds.own, **wanted(database, bounds.own, bounds.deadlock, lock, statement, step)})
-    return bounds.own
+    bounds.session = session
+    learn(database, session, *others)
+    bounds.own = {**dict(zip(names, own, strict=True)), **(bounds.timeouts or {})}
 
 
 def _set_if_as_before(database: Bounded, bounds: Bounds, now: Mapping[str, str]) -> bool:
@@ -190,10 +317,7 @@ def pooled(database: Bounded, connection: Connection) -> UnsupportedOnDatabase:
 
 def restore(database: Bounded) -> None:
     """Restore what was set before the first step, unless a step is in progress."""
-    connection = database.raw_connection
-    if connection.invalidated or connection.closed:
-        return
-    bounds = connection.info.get(KEY)
+    bounds = _open_bounds(database)
     if bounds is not None and bounds.seen and not bounds.steps:
         bounds.seen = False
         _change(database, bounds, bounds.own)
@@ -203,6 +327,8 @@ def restore(database: Bounded) -> None:
 def shared(database: Bounded) -> Iterator[None]:
     """Let the steps of the block, one helper, share their bounds."""
     bounds = bounds_of(database.raw_connection)
+    if not bounds.helpers:
+        bounds.timeouts = None
     bounds.helpers += 1
     try:
         yield
@@ -214,6 +340,7 @@ def shared(database: Bounded) -> Iterator[None]:
 @contextmanager
 def restoring(database: Bounded) -> Iterator[None]:
     """Have each step of the block restore what it has set, as in a transaction, whose end may revert that."""
+    settle(database)
     bounds = bounds_of(database.raw_connection)
     bounds.restoring += 1
     try:
@@ -236,57 +363,3 @@ class HelperSession(server.HelperSession):
 
     def sharing_bounds(self) -> AbstractContextManager[None]:
         return shared(self.database)
-
-
-# The values -----------------------------------------------------------------------------------------------------
-
-
-def wanted(
-    database: Bounded, own: Mapping[str, str], deadlock: float, lock: float, statement: float | None, step: Step
-) -> dict[str, str]:
-    """Return the settings of a step on a session that has these."""
-    lock = _before_deadlock(lock, deadlock, step)
-    return {**_raised(own, lock), **bounds_of_step(database.version, lock, statement, step), **SEES_ALL}
-
-
-def bounds_of_step(version: Sequence[int], lock: float, statement: float | None, step: Step) -> dict[str, str]:
-    """Return the settings of a step, in milliseconds; 0 means without bound."""
-    unbounded = step.scans or step.waits_inside
-    bounds = {"lock_timeout": "0" if step.waits_inside else str(max(int(lock * 1000), 1))}
-    if unbounded:
-        bounds["statement_timeout"] = "0"
-    elif statement is not None:
-        bounds["statement_timeout"] = str(max(int(_outlasting(statement, lock) * 1000), 1))
-    if unbounded and tuple(version) >= (17,):
-        bounds["transaction_timeout"] = "0"
-    return bounds
-
-
-_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(setting: str) -> float:
-    """Return the seconds of a timeout as the server shows it: 0, 300ms, 2s, 1min."""
-    digits = setting.rstrip("abcdefghijklmnopqrstuvwxyz")
-    return float(digits) * _UNITS.get(setting[len(digits) :], 0.001)
-
-
-def _before_deadlock(lock: float, deadlock: float, step: Step) -> float:
-    """Return a shorter bound for a step that waits for several tables one after the other.
-
-    It holds the first while it waits: an application that has locked them in the other order, and waits behind it, would
-    detect the deadlock and lose. So the step ends before any session checks for deadlocks.
-    """
-    many = len(set(step.locks))
-    return lock if many < 2 else min(lock, 0.9 * deadlock / many)
-
-
-def _outlasting(bound: float, lock: float) -> float:
-    """Return a bound on a statement that counts from when it has its lock: the server counts its waiting too."""
-    return bound if bound > lock else lock + bound
-
-
-def _raised(own: Mapping[str, str], lock: float) -> dict[str, str]:
-    """Return what to raise of a session's own timeouts, which would end a step before its lock timeout does."""
-    bounds = {name: seconds(setting) for name, setting in own.items() if name not in ("lock_timeout", *SEES_ALL)}
-    return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}

@@ -1,45 +1,50 @@
 """The catalogue of PostgreSQL: a table in one query.
 
-To render a check or an expression the server briefly locks the table, so the query bounds its own waiting. It runs
-outside a transaction, so a local setting ends with the statement.
+To render a check or an expression, or to measure what may be empty, the server briefly locks the table, so the query
+bounds its own waiting. It runs outside a transaction, so a local setting ends with the statement.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from safeops.databases import sqltext
-from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, PartlyRead, Table
 from safeops.naming import Name
 
 # A foreign key to a partitioned table has another row for each partition: those are the server's own. Each helper runs this
 # query, so it joins nothing that a lookup of one row by its key finds, and leaves to the client what that can combine.
+# Text and varchar have the collation 100 unless the author gives them another.
 TABLE = """
-SELECT json_build_object(
+SELECT CASE WHEN c.oid IS NOT NULL THEN json_build_object(
   'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
   'bytes', c.relpages::bigint * current_setting('block_size')::bigint,
-  'hides_rows', c.relrowsecurity AND row_security_active(c.oid), 'publications', EXISTS (SELECT FROM pg_publication),
+  'hides_rows', c.relrowsecurity AND row_security_active(c.oid),
   'inherited', c.relhassubclass,
-  'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = c.oid AND m.classoid = 'pg_class'::regclass
-    AND m.objsubid = 0),
+  'empty', CASE WHEN c.relkind = 'r' AND c.relpages = 0 AND NOT c.relhassubclass THEN pg_relation_size(c.oid) = 0 END,
+  'comments', (SELECT json_object_agg(m.objsubid, m.description) FROM pg_description m
+    WHERE m.objoid = c.oid AND m.classoid = 'pg_class'::regclass),
+  'taken', (SELECT json_object_agg(r.relname, coalesce((
+      SELECT t.relname FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid WHERE i.indexrelid = r.oid), r.relname))
+    FROM pg_class r WHERE r.relname = ANY (CAST(CAST(:things AS text[]) AS name[])) AND r.relnamespace = c.relnamespace
+    AND coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = r.oid), 0) <> c.oid),
   'columns', (
-    SELECT json_agg(json_build_object(
-      'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
-      'default', CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+    SELECT json_agg(json_build_array(
+      a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+      CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
         WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END,
-      'generated', a.attgenerated, 'identity', a.attidentity,
-      'collation', CASE WHEN a.attcollation <> (SELECT t.typcollation FROM pg_type t WHERE t.oid = a.atttypid)
-        THEN (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) END,
-      'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = c.oid
-        AND m.classoid = 'pg_class'::regclass AND m.objsubid = a.attnum)) ORDER BY a.attnum)
+      a.attgenerated, a.attidentity,
+      CASE WHEN a.attcollation <> 0 AND NOT (a.attcollation = 100 AND a.atttypid IN (25, 1042, 1043))
+        AND a.attcollation <> (SELECT t.typcollation FROM pg_type t WHERE t.oid = a.atttypid)
+        THEN (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) END) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'constraints', (
-    SELECT json_agg(json_build_object(
+    SELECT json_agg(CASE WHEN k.conname::text = ANY (CAST(:things AS text[])) OR :things = '{*}' THEN json_build_object(
       'id', k.oid::bigint, 'name', k.conname, 'type', k.contype, 'valid', k.convalidated,
       'definition', pg_get_constraintdef(k.oid),
       'expression', pg_get_expr(k.conbin, k.conrelid), 'columns', k.conkey, 'index', k.conindid::bigint,
@@ -49,35 +54,62 @@ SELECT json_build_object(
       'referent', CASE WHEN k.contype = 'f' THEN (SELECT json_build_array(f.relname, s.nspname)
         FROM pg_class f JOIN pg_namespace s ON s.oid = f.relnamespace WHERE f.oid = k.confrelid) END,
       'onupdate', k.confupdtype, 'ondelete', k.confdeltype, 'match', k.confmatchtype,
-      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0{since_18}))
+      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0{since_18})
+      ELSE json_build_object('name', k.conname, 'type', k.contype, 'valid', k.convalidated, 'columns', k.conkey,
+        'index', k.conindid::bigint) END)
     FROM pg_constraint k WHERE k.conrelid = c.oid AND (k.contype <> 'f' OR k.conparentid = 0
       OR coalesce((SELECT o.conrelid FROM pg_constraint o WHERE o.oid = k.conparentid), 0) <> k.conrelid)),
   'indexes', (
-    SELECT json_agg(json_build_object(
+    SELECT json_agg(CASE WHEN r.relname::text = ANY (CAST(:things AS text[])) OR :things = '{*}' THEN json_build_object(
       'id', r.oid::bigint, 'name', r.relname,
       'comment', (SELECT m.description FROM pg_description m WHERE m.objoid = r.oid
         AND m.classoid = 'pg_class'::regclass AND m.objsubid = 0),
-      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid), 'inherited', r.relispartition))
+      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid), 'inherited', r.relispartition)
+      ELSE json_build_object('name', r.relname) END)
     FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
   'partitions', CASE WHEN c.relkind = 'p' THEN (
     SELECT json_agg(json_build_array(s.nspname, p.relname) ORDER BY s.nspname, p.relname)
     FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace
     WHERE h.inhparent = c.oid) END
-)::text
-FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
+)::text END, json_build_array(
+  EXISTS (SELECT FROM pg_publication), (current_schemas(true))[1] = 'pg_catalog', {session})::text
+FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
 SINCE_18 = ", 'enforced', k.conenforced, 'periods', k.conperiod"
+
+
+def session_columns(version: Sequence[int]) -> str:
+    """Return the session and what it has set that decides on the bounds of a step, as columns of a query."""
+    timeouts = "".join(f", current_setting('{name}')" for name in timeouts_of(version))
+    return f"pg_backend_pid(), current_setting('deadlock_timeout'){timeouts}"
+
+
+def timeouts_of(version: Sequence[int]) -> list[str]:
+    """Return the timeouts that may end a step, other than that of its lock."""
+    return ["statement_timeout", *(["transaction_timeout"] if tuple(version) >= (17,) else [])]
 
 
 @lru_cache
 def table_query(where: str, version: tuple[int, ...]) -> str:
     """Return the query for a table, the same text each time."""
-    return TABLE.replace("{since_18}", SINCE_18 if version >= (18,) else "") + where
+    since_18 = SINCE_18 if version >= (18,) else ""
+    return TABLE.replace("{since_18}", since_18).replace("{session}", session_columns(version)) + where
+
+
+@lru_cache
+def pair_query(version: tuple[int, ...]) -> str:
+    """Return the query for two tables, one of them with the definitions of all its constraints and indexes."""
+    return table_query(PAIR, version).replace(":things = '{*}'", "c.oid = to_regclass(:whole)")
+
+
+ALL_THINGS = "{*}"
+"""Requests the definition of each constraint and index, which the server must render."""
 
 
 VISIBLE = "c.relname = :name AND n.nspname = current_schema()"
 RESOLVED = "c.oid = to_regclass(:quoted)"
 IN_SCHEMA = "c.relname = :name AND n.nspname = :schema"
+PAIR = "c.oid IN (to_regclass(:quoted), to_regclass(:whole))"
 ALL = "c.oid IN (SELECT to_regclass(each) FROM json_array_elements_text(CAST(:quoted AS json)) each)"
 
 KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
@@ -98,39 +130,107 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND d.deptype IN 
 """
 
 
+class Surroundings(NamedTuple):
+    """What the query shows in addition to the table: of its database, and of the session that has run it."""
+
+    publications: bool = True
+    own_types_first: bool = False
+    """A name of one of the server's own types means that type: no schema before it in the search_path can have another."""
+    session: int = 0
+    timeouts: Sequence[str] = ()
+    """That of deadlocks, and those that may end a step."""
+
+    @classmethod
+    def read(cls, raw: str) -> Surroundings:
+        publications, own_types_first, session, *timeouts = json.loads(raw)
+        return cls(publications, own_types_first, session, timeouts)
+
+
 def is_torn(raw: str) -> bool:
     """Return whether something was dropped while the query ran: it is in the snapshot, but its definition is NULL."""
     return '"definition" : null' in raw
 
 
+def things_text(things: Collection[str] | None) -> str:
+    """Return the names of constraints and indexes as the query takes them; None means all."""
+    quoted = (re.sub(r'(["\\])', r"\\\1", thing) for thing in things or ())
+    return ALL_THINGS if things is None else "{" + ",".join(f'"{thing}"' for thing in quoted) + "}"
+
+
+def table_of(
+    raw: str,
+    *,
+    unpublished: bool,
+    things: Collection[str] | None = None,
+    read_all: Callable[[], Table | None] = lambda: None,
+) -> Table:
+    """Read a table as the ``TABLE`` query describes it.
+
+    Args:
+        raw: The description.
+        unpublished: The database has no publications.
+        things: The constraints and indexes whose definitions were requested; None means all of them.
+        read_all: Reads the others.
+    """
+    table, constraints, indexes, taken = _read(raw, unpublished)
+    if things is None:
+        return table
+    whole = cache(read_all)
+
+    def of_all(part: str) -> Mapping[str, Any]:
+        found = whole()
+        return {} if found is None else getattr(found, part)
+
+    return replace(
+        table,
+        constraints=PartlyRead(table.constraints, constraints, lambda: of_all("constraints")),
+        indexes=PartlyRead(table.indexes, indexes, lambda: of_all("indexes")),
+        taken={thing: taken.get(thing) for thing in things},
+    )
+
+
 @lru_cache(maxsize=128)
-def table_of(raw: str) -> Table:
-    """Read the one row of the ``TABLE`` query."""
+def _read(raw: str, unpublished: bool) -> tuple[Table, list[str], list[str], Mapping[str, str]]:
+    """Return a table with the constraints and indexes that were read, the names of all, and the names that are taken."""
     found: dict[str, Any] = json.loads(raw)
-    texts = {column["name"] for column in found["columns"] or () if column["type"].startswith("character varying")}
-    numbered = {column["number"]: column["name"] for column in found["columns"] or ()}
-    constraints = [_constraint(constraint, texts, numbered) for constraint in found["constraints"] or ()]
-    backed = {key["index"] for key in found["constraints"] or () if key["type"] in ("p", "u", "x")}
+    columns = [_RawColumn(*column) for column in found["columns"] or ()]
+    texts = {column.name for column in columns if column.type.startswith("character varying")}
+    numbered = {column.number: column.name for column in columns}
+    comments = found["comments"] or {}
+    listed, built = found["constraints"] or (), found["indexes"] or ()
+    constraints = [_constraint(constraint, texts, numbered) for constraint in listed if "definition" in constraint]
+    backed = {key["index"] for key in listed if key["type"] in ("p", "u", "x")}
     # From PostgreSQL 18 on a NOT NULL may be unvalidated: the column may then have NULLs.
-    unproven = {key.columns[0] for key in constraints if key.kind == "not null" and not key.valid}
-    return Table(
+    unproven = {numbered.get(key["columns"][0], "") for key in listed if key["type"] == "n" and not key["valid"]}
+    table = Table(
         name=Name(found["name"], found["schema"]),
         id=found["id"],
         kind=KINDS[found["kind"]],
         rows=max(found["rows"], 0),
         bytes=found["bytes"],
-        comment=found["comment"],
-        columns={column["name"]: _column(column, unproven, texts) for column in found["columns"] or ()},
+        comment=comments.get("0"),
+        columns={
+            column.name: _column(
+                column,
+                comments.get(str(column.number)),
+                column.name in unproven,
+                _uncast(column.default, texts) if column.generated else None,
+            )
+            for column in columns
+        },
         constraints={constraint.name: constraint for constraint in constraints},
         indexes={
             index["name"]: _index(index, found["name"], texts, index["id"] in backed)
-            for index in found["indexes"] or ()
+            for index in built
+            if "definition" in index
         },
         partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
         is_inherited=found["inherited"],
+        is_empty=bool(found["empty"]),
         shows_all_rows=not found["hides_rows"],
-        unpublished=not found["publications"],
+        unpublished=unpublished,
     )
+    return table, [one["name"] for one in listed], [one["name"] for one in built], found["taken"] or {}
 
 
 # In an operation or as an argument; what is a cast and nothing else is the author's.
@@ -148,18 +248,32 @@ def _uncast(expression: str | None, texts: set[str]) -> str | None:
     return None if expression is None else _TEXT_CAST.sub(simpler, expression)
 
 
-def _column(raw: Mapping[str, Any], unproven: set[str], texts: set[str]) -> Column:
-    computed = raw["generated"] in ("s", "v")
+class _RawColumn(NamedTuple):
+    """A column as the query describes it."""
+
+    number: int
+    name: str
+    type: str
+    not_null: bool
+    default: str | None
+    generated: str
+    identity: str
+    collation: str | None
+
+
+# Most columns of a table are as they were when another helper has inspected it.
+@lru_cache(maxsize=2048)
+def _column(raw: _RawColumn, comment: str | None, unproven: bool, computed: str | None) -> Column:
     return Column(
-        name=raw["name"],
-        type=raw["type"],
-        nullable=not raw["not_null"] or raw["name"] in unproven,
-        default=None if computed else raw["default"],
-        computed=_uncast(raw["default"], texts) if computed else None,
-        persisted={"s": True, "v": False}.get(raw["generated"]),
-        identity={"a": "always", "d": "by default"}.get(raw["identity"]),
-        collation=raw["collation"],
-        comment=raw["comment"],
+        name=raw.name,
+        type=raw.type,
+        nullable=not raw.not_null or unproven,
+        default=None if raw.generated else raw.default,
+        computed=computed,
+        persisted={"s": True, "v": False}.get(raw.generated),
+        identity={"a": "always", "d": "by default"}.get(raw.identity),
+        collation=raw.collation,
+        comment=comment,
     )
 
 
@@ -278,95 +392,3 @@ def exclusion_parts(definition: str) -> tuple[str, list[tuple[str, str]], str | 
 def _option(text: str) -> str:
     key, _, value = text.partition("=")
     return f"{key.strip().lower()}={value.strip().strip(chr(39))}"
-
-
-FUNCTIONS = frozenset(
-    re.findall(
-        r"\w+",
-        """acldefault aclexplode array_agg array_length array_position array_to_string bool_or btrim char_length
-    clock_timestamp col_description concat count current_database current_schema current_schemas current_setting
-    format format_type generate_series has_column_privilege has_database_privilege has_schema_privilege
-    has_table_privilege json_agg json_build_array json_build_object json_object_agg left length lower make_interval
-    max min nextval now num_nulls obj_description pg_advisory_unlock pg_backend_pid pg_blocking_pids
-    pg_cancel_backend pg_database_size pg_describe_object pg_get_constraintdef pg_get_expr pg_get_indexdef
-    pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef pg_get_triggerdef
-    pg_get_userbyid pg_get_viewdef pg_has_role pg_index_column_has_property pg_is_in_recovery pg_partition_tree
-    pg_relation_filenode pg_relation_size pg_table_is_visible pg_table_size pg_total_relation_size pg_try_advisory_lock
-    json_array_elements_text pg_type_is_visible quote_ident quote_literal quote_nullable regexp_replace replace right
-    row_number
-    row_security_active set_config setval split_part starts_with string_agg strpos sum to_char to_jsonb to_regclass
-    to_regprocedure to_regtype unnest upper""",
-    )
-)
-STRENGTH = {"*": 3, "/": 3, "%": 3, "+": 2, "-": 2, "=": 0, "<>": 0, "!=": 0, "<": 0, ">": 0, "<=": 0, ">=": 0}
-OTHER = ("||", "&", "|", "#", "->", "->>", "#>", "#>>", "~", "!~", "~*", "!~*", "~~", "!~~", "@>", "<@", "&&")
-STRENGTH.update(dict.fromkeys(OTHER, 1))
-UNKNOWN = -1
-# The words that end an operand and its operators.
-BREAKS = frozenset(
-    re.findall(
-        r"\w+",
-        """ALL AND ANY ARRAY AS ASC BETWEEN BY CASE COLLATE CROSS DESC DISTINCT ELSE END ESCAPE EXISTS FILTER FROM FULL
-    GROUP HAVING ILIKE IN INNER INTO IS JOIN LATERAL LEFT LIKE LIMIT NOT OFFSET ON OR ORDER OVER RETURNING RIGHT
-    SELECT SET SOME THEN UNION USING VALUES WHEN WHERE WITH""".lower(),
-    )
-)
-
-
-@lru_cache(maxsize=512)
-def sealed(sql: str) -> str:
-    """Return a query in which the functions and operators are those of pg_catalog.
-
-    An operator with a schema binds as one of the middle kind. So a row of them gets it only if that changes nothing: if none
-    binds stronger than the one before it.
-    """
-    parts = sqltext.parts(sql)
-    meant = [place for place, (kind, _) in enumerate(parts) if kind != "space"]
-    texts = [parts[place][1] for place in meant]
-    found = {place: f"pg_catalog.{texts[at]}" for at, place in enumerate(meant) if _is_call(texts, at)}
-    for row in _rows(texts):
-        strengths = [STRENGTH[texts[at]] for at in row]
-        if strengths == sorted(strengths, reverse=True) and strengths.count(0) < 2:
-            found |= {meant[at]: f"OPERATOR(pg_catalog.{texts[at]})" for at in row}
-    return "".join(found.get(place, text) for place, (_, text) in enumerate(parts))
-
-
-def _is_call(texts: Sequence[str], at: int) -> bool:
-    before = texts[at - 1].lower() if at else ""
-    named = texts[at].lower() in FUNCTIONS and texts[at + 1 : at + 2] == ["("]
-    return named and before not in (".", ":", "::", "as", "function")
-
-
-def _rows(texts: Sequence[str]) -> list[list[int]]:
-    """Return the rows of operators between operands of one level: a row ends with a keyword, a comma or its parenthesis."""
-    rows: list[list[int]] = []
-    stack: list[list[int]] = [[]]
-    for at, text in enumerate(texts):
-        if text in ("(", "["):
-            stack.append([])
-        elif text in (")", "]"):
-            rows.append(stack.pop())
-        elif text in (",", ";") or text.lower() in BREAKS:
-            rows.append(stack[-1])
-            stack[-1] = []
-        elif _is_part(texts, at):
-            stack[-1].append(UNKNOWN)
-        elif text in STRENGTH and _is_binary(texts, at):
-            stack[-1].append(at)
-        if not stack:
-            return []
-    return [row for row in (*rows, *stack) if row and UNKNOWN not in row]
-
-
-def _is_part(texts: Sequence[str], at: int) -> bool:
-    """Return whether it is a part of a longer operator that the tokeniser does not know, such as <<."""
-    behind = texts[at + 1] if at + 1 < len(texts) else ""
-    return texts[at] in ("^", "@", "?", "!") or (texts[at] in "<>=" and behind in ("<", ">", "="))
-
-
-def _is_binary(texts: Sequence[str], at: int) -> bool:
-    before, behind = (texts[place].lower() if 0 <= place < len(texts) else "" for place in (at - 1, at + 1))
-    is_star = texts[at] == "*" and (before in ("", "(", ".", "select", ",") or behind in ("", ")", ",", "from"))
-    # The second half of := is not an operator.
-    starts = before in ("", "(", "[", ",", ".", ":", "operator", *STRENGTH, *(BREAKS - {"end"}))
-    return not (is_star or starts)

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
-from safeops.databases.postgresql.indexes import IndexDDL
+from safeops.databases.postgresql.indexes import IndexDDL, is_carried_out, while_empty
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block, object_name
 from safeops.databases.steps import Plan, Step, ddl_compiler
@@ -34,6 +34,11 @@ class ConstraintDDL(IndexDDL):
         if existing is not None and not existing.columns[column].nullable:
             yield from self._drop_leftover_proof(name, column, existing)
             return
+        set_not_null = Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
+        if existing is not None and existing.is_empty and not self.has_unfinished_not_null(existing, column):
+            yield (step := while_empty(set_not_null))
+            if is_carried_out(step):
+                return
         if existing is not None and self.database.version >= (18,):
             yield from self.set_not_null_natively(name, column, existing)
             return
@@ -48,7 +53,7 @@ class ConstraintDDL(IndexDDL):
                 yield Step(add, f"added check {proof}", (name,), offline=guarded)
             if existing is None or not _is_valid(existing, proof):
                 yield self.validation(name, proof)
-        yield Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
+        yield set_not_null
         if not kept:
             yield self._drop_constraint(name, proof)
 
@@ -112,6 +117,11 @@ class ConstraintDDL(IndexDDL):
                     raise self.database.unsupported("validate=False on a partitioned table", "PostgreSQL 18")
                 yield from self._add_through_partitions(name, constraint, existing, locks)
                 return
+        if existing is not None and existing.is_empty and validate and named not in existing.constraints:
+            lock = SHARE_ROW_EXCLUSIVE if isinstance(constraint, sa.ForeignKeyConstraint) else None
+            yield (step := while_empty(replace(self._add(name, constraint), locks=locks, lock=lock)))
+            if is_carried_out(step):
+                return
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)} NOT VALID"
         if existing is None or named not in existing.constraints:
             yield Step(
@@ -139,13 +149,17 @@ class ConstraintDDL(IndexDDL):
         if existing is not None and existing.is_partitioned:
             yield from self._add_partitioned_key(name, key, existing)
             return
-        yield from self.create_index(name, self.database.index_of_key(key), existing)
+        index, quoted = self.database.index_of_key(key), self.quoted(named)
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{self.timing(key)}"
+        does = f"added {kind.lower()} {named} to {name}"
+        if existing is not None and existing.is_empty and kind == "UNIQUE" and named not in existing.indexes:
+            yield (step := while_empty(Step(self.index_sql(name, index), does, (name,), (add,))))
+            if is_carried_out(step):
+                return
+        yield from self.create_index(name, index, existing)
         if kind == "PRIMARY KEY":
             yield from self._not_null_for_key(name, key, existing)
-        quoted = self.quoted(named)
-        add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{self.timing(key)}"
-        guarded = self._unless_constraint(name, named, add)
-        yield Step(add, f"added {kind.lower()} {named} to {name}", (name,), offline=guarded)
+        yield Step(add, does, (name,), offline=self._unless_constraint(name, named, add))
 
     def timing(self, key: sa.Constraint) -> str:
         deferrable = " DEFERRABLE" if key.deferrable else ""

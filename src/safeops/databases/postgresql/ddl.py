@@ -13,20 +13,25 @@ import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from safeops.databases.ddl import NOT_A_TABLE
 from safeops.databases.definitions import Table, differences
 from safeops.databases.postgresql.constraints import ConstraintDDL
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import NO_LOCK, Effect
 
+IS_TABLE = "c.relkind IN ('r', 'p', 'f', 'v', 'm')"
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
 _COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 class DDL(ConstraintDDL):
     """The plans of PostgreSQL. Statements with strong locks are brief; those that scan hold weak ones."""
+
+    confirms_tables = True
 
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         named, temporary = str(index.name), self.under_temporary_name(index)
@@ -107,6 +112,7 @@ class DDL(ConstraintDDL):
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)
         statements = [self.database.rendered(CreateTable(table, if_not_exists=True))]
+        statements += [] if self.database.offline else [self._confirming(name)]
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         statements += [self.database.rendered(CreateIndex(index, if_not_exists=True)) for index in indexes]
         statements += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
@@ -115,6 +121,13 @@ class DDL(ConstraintDDL):
         lock, effect = SHARE_ROW_EXCLUSIVE if referents else NO_LOCK, Effect(name)
         locks, then = (name, *referents - {name}), tuple(statements[1:])
         yield Step(statements[0], f"created table {name}", locks, then, lock=lock, effect=effect)
+
+    def _confirming(self, name: Name) -> str:
+        """Return the query that fails if IF NOT EXISTS has found an object of another kind, and created nothing."""
+        schema = self.literal(name.schema) if name.schema else "current_schema()"
+        table = f"""SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = {self.literal(name.name)} AND n.nspname = {schema} AND {IS_TABLE}"""
+        return sealed(f"SELECT CASE WHEN NOT EXISTS ({table}) THEN current_setting('{NOT_A_TABLE}') END")
 
     def drop_table(self, name: Name, existing: Table | None) -> Plan:
         referents = existing.referents() if existing else []

@@ -18,7 +18,7 @@ from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.postgresql.catalogue import index_of
 from safeops.databases.postgresql.server import SHARE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block
-from safeops.databases.steps import Plan, Step
+from safeops.databases.steps import Plan, Step, WhileEmpty
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name, call
 from safeops.planned import NO_LOCK
@@ -144,6 +144,12 @@ class IndexDDL(ddl.DDL):
             return
         if existing is None:
             yield self._drop_invalid_offline(name, named)
+        elif existing.is_empty and named not in existing.indexes:
+            sql = self._index_sql(name, index, "IF NOT EXISTS")
+            step = while_empty(Step(sql, f"built index {named} on {name}", (name,), lock=SHARE))
+            yield step
+            if is_carried_out(step):
+                return
         old = existing.indexes.get(named) if existing else None
         drop = self.drop_invalid(name, named, existing)
         if old is not None and not old.valid:
@@ -235,6 +241,16 @@ def concurrently(sql: str, does: str, name: Name, **options: Any) -> Step:
     """Return a step that builds or drops an index without blocking reads or writes."""
     lock = SHARE_UPDATE_EXCLUSIVE
     return Step(sql, does, (name,), lock=lock, outside_transaction=True, waits_inside=True, **options)
+
+
+def while_empty(step: Step) -> Step:
+    """Return a step that relies on its first table having no rows."""
+    return replace(step, while_empty=WhileEmpty(step.locks[0]))
+
+
+def is_carried_out(step: Step) -> bool:
+    """Return whether the table of such a step still had no rows."""
+    return step.while_empty is not None and not step.while_empty.has_rows
 
 
 @dataclass(frozen=True)

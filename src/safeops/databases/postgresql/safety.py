@@ -98,6 +98,8 @@ class Safety(safety.Safety):
         for new in thing.table.columns:
             if new.computed is not None and not self.database.column_spec(new).endswith(" STORED"):
                 virtual[new.name] = self.database.rendered(new.computed.sqltext)
+        if not virtual:
+            return
         named = names_in(
             self.database.wanted_index(thing) if isinstance(thing, sa.Index) else self.database.wanted_constraint(thing)
         )
@@ -243,6 +245,8 @@ class Dependents(safety.Dependents):
         return Published() if existing.unpublished else self._published(self.read(PUBLICATIONS, id=existing.id))
 
     def published_when_new(self, name: Name) -> Published:
+        if not self.database.surroundings.publications:
+            return Published()
         if self.database.version < (15,):
             return self._published(self.read(f"{PUBLICATIONS_OF_ALL} ORDER BY 1"))
         return self._published(

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server
 from safeops.databases.postgresql.bounds import pooled
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.session import FORBIDDEN, HERE
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, Kind

@@ -18,16 +18,15 @@ from safeops._sqlalchemy import is_autocommit
 from safeops.databases import sqltext
 from safeops.databases.connections import CONNECTING, watching
 from safeops.databases.postgresql.bounds import (
-    SEES_ALL,
     Bounded,
     bounds_of,
-    bounds_of_step,
     pooled,
     restoring,
     send,
     text_of,
 )
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.timeouts import SEES_ALL, bounds_of_step
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Holder, SessionSettings, Watch, in_brief
 from safeops.databases.steps import Step
@@ -127,6 +126,10 @@ class Session(Bounded):
             if not self.connection.invalidated and not self.connection.closed:
                 self.set_on(session, {name: own[name] for name in values})
 
+    def enter_autocommit(self) -> None:
+        # SQLAlchemy reads the isolation level before it changes it, and pg8000 keeps the transaction that this began.
+        self.raw_connection.connection.dbapi_connection.rollback()  # type: ignore[union-attr]
+
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
         own, session = self.read("SELECT current_setting('lock_timeout'), pg_backend_pid()")[0]
         self.check_session(session)
@@ -214,8 +217,7 @@ class Session(Bounded):
 
     def _watched_session(self, step: Step) -> tuple[int, bool]:
         """Return the session, and whether a step that waits inside loses little work if its lock timeout ends it."""
-        bounds = bounds_of(self.raw_connection)
-        session: int = bounds.session if bounds.seen else self.look(SESSION)[0][0]
+        session: int = bounds_of(self.raw_connection).session or self.look(SESSION)[0][0]
         if not (step.waits_inside and step.scans):
             return session, step.waits_inside
         bound = f"{int(self.lock_wait * 1000)}ms"
@@ -242,10 +244,6 @@ class Session(Bounded):
         self.check_session(session)
         with self._setting(session, {setting: "on"}, {setting: before}):
             yield
-
-    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        # A query with parameters is one of the catalogue; the author's expressions may have their own colons.
-        return super().read(sealed(sql) if parameters else sql, **parameters)
 
     def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
         meant = "WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS named (name)) AND"

@@ -58,7 +58,8 @@ class Types(ddl.Types):
 
     def existing_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         text = split_collation(self.database.type_text(type_))[0]
-        return None if _KEYWORDS.fullmatch(text) else self._domain(text)
+        own = _KEYWORDS.fullmatch(text) or (self.database.surroundings.own_types_first and is_built_in(text.lower()))
+        return None if own else self._domain(text)
 
     def _domain(self, text: str) -> Domain | None:
         raw = self.scalar(DOMAINS, type=text)
@@ -187,7 +188,10 @@ SAFE_PATH = "SET search_path = pg_catalog, pg_temp"
 def sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE of any driver's error."""
     original = getattr(error, "orig", None) or error
-    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    # pg8000 gives the fields of the server's message.
+    fields = next(iter(getattr(original, "args", ())), None)
+    found = fields.get("C") if isinstance(fields, dict) else None
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or found
 
 
 def type_name(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +46,13 @@ class SQLite(Session):
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+    def table(self, name: Name, *, to_create: bool = False, things: Collection[str] | None = None) -> Table | None:
         found = self._entry(name, to_create)
         if found is None:
             return None
-        schema, kind, stored, sql = found
+        schema, kind, stored, sql, infos = found
         own = Name(stored, None if schema == "main" else schema)
-        infos = [row for row in self.infos(own) if row[6] != 1]
+        infos = [row for row in infos if row[6] != 1]
         if kind == "view" or sql.upper().startswith("CREATE VIRTUAL"):
             columns = by_name((row[1], Column(row[1], spelling.type_name(row[2]))) for row in infos)
             return Table(own, columns, kind="view" if kind == "view" else "virtual table", sql=sql)
@@ -66,19 +66,35 @@ class SQLite(Session):
             sql=sql,
         )
 
-    def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str] | None:
-        """Return schema, kind, name and definition of a table or view, in SQLite's own order of looking."""
+    def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str, Sequence[Any]] | None:
+        """Return schema, kind, name, definition and columns of a table or view, in SQLite's own order of looking."""
         schemas = self._schemas()
         if name.schema:
             schemas = [schema for schema in schemas if folded(schema) == folded(name.schema)]
         elif to_create:
             schemas = ["main"]
         for schema in schemas:
-            sql = f"""SELECT type, name, sql FROM {self.master(schema)} WHERE type IN ('table', 'view')
-                AND name = {literal(name.name)} COLLATE NOCASE"""
-            for kind, stored, definition in self.read(sql):
-                return schema, kind, stored, definition or ""
+            found = self._described(
+                schema, f"m.type IN ('table', 'view') AND m.name = {literal(name.name)} COLLATE NOCASE"
+            )
+            for kind, stored, _, definition, infos in found:
+                return schema, kind, stored, definition, infos
         return None
+
+    def _described(self, schema: str, where: str) -> list[tuple[str, str, str, str, list[Any]]]:
+        """Return type, name, table, definition and columns of what a file has.
+
+        By one statement: between two of them, another session could replace a table.
+        """
+        sql = f"""SELECT m.type, m.name, m.tbl_name, m.sql, x.* FROM {self.master(schema)} m
+            LEFT JOIN pragma_table_xinfo(m.name, {literal(schema)}) x ON m.type IN ('table', 'view')
+            WHERE {where} ORDER BY m.name, x.cid"""
+        found: dict[tuple[str, str], tuple[str, str, str, str, list[Any]]] = {}
+        for kind, name, table, definition, *info in self.read(sql):
+            one = found.setdefault((kind, name), (kind, name, table, definition or "", []))
+            if info[0] is not None:
+                one[4].append(info)
+        return list(found.values())
 
     def _schemas(self) -> list[str]:
         names = [row[1] for row in self.read("PRAGMA database_list")]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from safeops.databases import reflection
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.sqlite import SQLite, catalogue
-from safeops.databases.sqlite.spelling import folded, literal
+from safeops.databases.sqlite.spelling import folded
 from safeops.naming import Name
 
 
@@ -49,20 +49,21 @@ class _Snapshot(SQLite):
     def _schemas(self) -> list[str]:
         return self._listed
 
-    def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str] | None:
+    def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str, Sequence[Any]] | None:
         schemas = [schema for schema in self._listed if name.schema is None or folded(schema) == folded(name.schema)]
         entries = ((schema, self._file(schema).tables.get(folded(name.name))) for schema in schemas)
         return next(((schema, *entry) for schema, entry in entries if entry), None)
 
     def _names(self, schema: str, kind: str) -> list[str]:
-        return [name for each, name, _ in self._file(schema).tables.values() if each == kind]
+        return [name for each, name, *_ in self._file(schema).tables.values() if each == kind]
 
     def _indexes(self, schema: str, table: str, spelled: Callable[[str], str]) -> Iterator[tuple[str, Index]]:
         for name, sql in self._file(schema).indexes.get(folded(table), ()):
             yield name, catalogue.index_of(sql, name, table, spelled)
 
     def infos(self, table: Name) -> Sequence[Any]:
-        return self._file(table.schema or "main").infos.get(table.name) or super().infos(table)
+        found = self._file(table.schema or "main").tables.get(folded(table.name))
+        return found[3] if found else ()
 
     def _file(self, schema: str) -> _File:
         if schema not in self._files:
@@ -71,24 +72,17 @@ class _Snapshot(SQLite):
 
     def _read_file(self, schema: str) -> _File:
         file = _File()
-        for kind, name, table, sql in self.read(
-            f"SELECT type, name, tbl_name, sql FROM {self.master(schema)} ORDER BY name"
-        ):
+        for kind, name, table, sql, infos in self._described(schema, "TRUE"):
             if kind in ("table", "view"):
-                file.tables[folded(name)] = kind, name, sql or ""
-            elif kind == "index" and sql is not None:
+                file.tables[folded(name)] = kind, name, sql, infos
+            elif kind == "index" and sql:
                 file.indexes.setdefault(folded(table), []).append((name, sql))
-        infos = f"""SELECT m.name, x.* FROM {self.master(schema)} m, pragma_table_xinfo(m.name, {literal(schema)}) x
-            WHERE m.type = 'table'"""
-        for name, *info in self.read(infos):
-            file.infos.setdefault(name, []).append(info)
         return file
 
 
 @dataclass
 class _File:
-    """The definitions in one file; the keys are names without their case, of the infos names as they are."""
+    """The definitions in one file; the keys are names without their case."""
 
-    tables: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    tables: dict[str, tuple[str, str, str, Sequence[Any]]] = field(default_factory=dict)
     indexes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    infos: dict[str, list[Any]] = field(default_factory=dict)

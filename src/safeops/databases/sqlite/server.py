@@ -83,6 +83,8 @@ class Abilities(server.Abilities):
 
     begins = "BEGIN IMMEDIATE"
 
+    has_server = False
+
     locks_runners_by_session = False
 
     refusing_writes = "PRAGMA query_only = 1"

@@ -45,6 +45,10 @@ class Session(Database):
 
     # Such a transaction is the only writer from the first.
     _bounded = False
+    _shared: float | None = None
+    """How long the helper that runs waits, in seconds."""
+    _own: int | None = None
+    """How long the session waits otherwise, in milliseconds, once a query of the helper has changed that."""
     _was_never_autocommit = False
 
     def session_settings(self, *, role: bool = True) -> SessionSettings:
@@ -74,8 +78,28 @@ class Session(Database):
             yield
 
     @contextmanager
+    def waiting_throughout(self) -> Iterator[None]:
+        """Set once for the block, at the first of its queries, what each of them would set."""
+        self._shared = self.lock_wait
+        try:
+            yield
+        finally:
+            own, self._own, self._shared = self._own, None, None
+            if own is not None and not self.connection.invalidated and not self.connection.closed:
+                self._send(f"PRAGMA busy_timeout={own}")
+
+    def _share(self, seconds: float) -> None:
+        if self._own is None:
+            self._own = int(self._send("PRAGMA busy_timeout")[0][0])
+            self._send(f"PRAGMA busy_timeout={max(int(seconds * 1000), 1)}")
+
+    @contextmanager
     def waiting(self, seconds: float) -> Iterator[None]:
         if self._bounded:
+            yield
+            return
+        if seconds == self._shared:
+            self._share(seconds)
             yield
             return
         self._bounded = True

@@ -10,7 +10,7 @@ from typing import Any
 _TOKEN = re.compile(
     r"""
     '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | (?P<tag>\$\w*\$).*?(?P=tag)   # no placeholder in these
-    | %\((?P<named>\w+)\)s | (?P<plain>%s) | (?P<numbered>\$\d+) | (?<![:\w]):(?P<colon>[A-Za-z_]\w*) | (?P<percent>%%)
+    | %\((?P<named>\w+)\)s | (?P<plain>%s) | (?P<numbered>\$\d+) | (?<![:\w]):(?P<colon>[A-Za-z_]\w*)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -34,16 +34,14 @@ UNKNOWN = object()
 
 
 def numbered(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None) -> Numbered:
-    """Number the placeholders of a statement; doubled percent signs become single ones."""
-    if parameters is None and "%%" not in sql:
+    """Number the placeholders of a statement."""
+    if parameters is None:
         return Numbered(sql)
     made, names = Numbered(sql), {}
 
     def replaced(match: re.Match[str]) -> str:
         name = match["named"] or match["colon"]
-        if match["percent"]:
-            return "%"
-        if match["numbered"] and parameters is not None:
+        if match["numbered"]:
             _append(made, parameters, int(match["numbered"][1:]) - 1)
         elif match["plain"]:
             _append(made, parameters, len(made.values))
@@ -53,8 +51,7 @@ def numbered(sql: str, parameters: Mapping[str, Any] | Sequence[Any] | None) -> 
                 names[name] = len(made.values)
             return f"${names[name]}"
         else:
-            # Text in quotes has no placeholders, but a driver doubles its percent signs too.
-            return match[0].replace("%%", "%")
+            return match[0]
         return f"${len(made.values)}"
 
     made.sql = _TOKEN.sub(replaced, sql)

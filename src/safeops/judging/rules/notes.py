@@ -69,7 +69,8 @@ NOTES = (
         "unused-allow",
         "A safeops: allow comment accepts no finding",
         NOTE,
-        catches="`# safeops: allow RULE -- reason` on a statement without a finding of that rule.",
+        catches="`# safeops: allow RULE -- reason` on a statement without a finding of that rule. Drops, renames and"
+        " `lossy-downgrade` are not reported: `pytest --safeops` reads their comments too.",
         why="It would accept the next finding on that line unseen.",
         instead="Remove the comment.",
     ),

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, names_in
-from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.indexes import IndexText
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step

@@ -1,8 +1,8 @@
 """The rename of a column as blocks for ``--sql``: they inspect the table, and do what is left to do.
 
-The shadow column gets copies of the indexes only, under a lock that blocks writers. The other constraints of the column
-also protect the shadow column, because the trigger writes both. In the end the shadow column is dropped and the column
-itself is renamed, with its indexes and constraints.
+The shadow column gets NOT NULL, and copies of the indexes under a lock that blocks writers. The other constraints of the
+column also protect the shadow column, because the trigger writes both. In the end the shadow column is dropped and the
+column itself is renamed, with its indexes and constraints.
 """
 
 from __future__ import annotations
@@ -80,6 +80,19 @@ _FILL = """
     EXECUTE format('UPDATE %s SET %I = %I WHERE {unfilled}', safeops_table, {twin}, {source});
   END IF;"""
 
+_REQUIRES = """safeops_from = {source} AND safeops_source.attnotnull AND NOT safeops_twin.attnotnull
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = safeops_table AND contype = 'n'
+      AND conkey = ARRAY[safeops_source.attnum] AND (NOT convalidated OR connoinherit))"""
+_PROOF = f"""
+  IF {_REQUIRES} AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = safeops_table AND conname = {{proof}}) THEN
+    EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', safeops_table, {{proof}}, {{twin}});
+  END IF;"""
+_NOT_NULL = f"""
+  IF {_REQUIRES} THEN
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', safeops_table, {{twin}});
+  END IF;
+  EXECUTE format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', safeops_table, {{proof}});"""
+
 _INDEXES = """
   IF safeops_from IS DISTINCT FROM {source} THEN RETURN; END IF;
   EXECUTE format('CREATE TEMPORARY TABLE safeops_probe (LIKE %s) ON COMMIT DROP', safeops_table);
@@ -149,6 +162,9 @@ class OfflineScripts(IndexCopies):
         table = pair.table
         yield self._block(pair, _PAIR_UP, f"added {table}.{pair.shadow}, in sync with {pair.source}")
         yield self._block(pair, _FILL, f"filled {table}.{pair.shadow}")
+        yield self._block(pair, _PROOF, f"added a check that {table}.{pair.shadow} has values")
+        yield self.database.ddl.validation(table, self._proof(pair))
+        yield self._block(pair, _NOT_NULL, f"{table}.{pair.shadow} is NOT NULL if {pair.source} is")
         yield self._block(pair, _INDEXES, f"built the indexes of {table}.{pair.shadow}")
 
     def script_stop(self, pair: Pair, missing: str) -> Plan:
@@ -171,6 +187,7 @@ class OfflineScripts(IndexCopies):
             "without": self.literal(without),
             "shared": self.literal(shared),
             "missing": self.literal(missing),
+            "proof": self.literal(self._proof(pair)),
             "unfilled": _in_format(self.unfilled(pair)),
             "disagree": _in_format(differ(source, shadow)),
             "mark": MARK,
@@ -180,6 +197,9 @@ class OfflineScripts(IndexCopies):
         for name, text in texts.items():
             filled = filled.replace(f"{{{name}}}", text)
         return Step("", does, (pair.table,), offline=procedure(_DECLARED, filled))
+
+    def _proof(self, pair: Pair) -> str:
+        return self.fitting("safeops_not_null", pair.table.name, pair.shadow)
 
     def _trigger_function(self, pair: Pair, default: str | None) -> str:
         statements = self.trigger_statements(pair, default, [], certain=False)

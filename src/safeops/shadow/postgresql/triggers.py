@@ -8,10 +8,13 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYP
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.types import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
@@ -22,6 +25,20 @@ if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
 
 NO_DEFAULT = "NULL"
+
+SETTINGS_OF = {
+    r"date|time|interval|tstz|tsr|tsm|abstime": ("TimeZone", "DateStyle", "IntervalStyle"),
+    r"float|double|real|point|line|lseg|box|path|polygon|circle": ("extra_float_digits",),
+    "bytea": ("bytea_output",),
+    "money": ("lc_monetary",),
+    "to_char|to_number": ("lc_numeric", "lc_time", "lc_monetary"),
+    "xml": ("xmloption", "xmlbinary"),
+}
+"""What the server's conversions depend on, by words in the types or in the author's expressions."""
+_SETTINGS_KEPT = """SELECT split_part(s.kept, '=', 1), substr(s.kept, strpos(s.kept, '=') + 1),
+  current_setting(split_part(s.kept, '=', 1))
+FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid CROSS JOIN unnest(p.proconfig) AS s (kept)
+WHERE g.tgrelid = to_regclass(:table) AND p.proname = :name AND NOT g.tgisinternal AND s.kept NOT LIKE 'search_path=%'"""
 
 
 def differ(one: str, other: str) -> str:
@@ -56,6 +73,22 @@ class SyncTriggers(port.ShadowColumns):
         # The author writes it over the name of the column.
         shadow, source = self.quoted(pair.shadow), self.quoted(pair.source)
         return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {shadow} AS {source}) safeops_row)"
+
+    @contextmanager
+    def converting(self, pair: Pair) -> Iterator[None]:
+        kept = self.read(_SETTINGS_KEPT, table=self.quoted_table(pair.table), name=pair.name) if pair.type else []
+        others = {name: (value, own) for name, value, own in kept if value != own}
+        for name, (value, _) in others.items():
+            self._set(name, value)
+        try:
+            yield
+        finally:
+            if not self.database.connection.invalidated:
+                for name, (_, own) in others.items():
+                    self._set(name, own)
+
+    def _set(self, name: str, value: str) -> None:
+        self.read("SELECT set_config(:name, :value, false)", name=name, value=value)
 
     def unfilled(self, pair: Pair) -> str:
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
@@ -95,12 +128,21 @@ class SyncTriggers(port.ShadowColumns):
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         plain = pair.winner is not None and default in (None, NO_DEFAULT)
         path = SAFE_PATH if plain else self.database.ddl.path_of_now()
+        path += self._settings_of_now(pair, type_)
         # A remainder of a dropped table; one in use is kept, and raises an error.
         clear = f"DROP FUNCTION IF EXISTS {function}()"
         create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(body)}"
         trigger = self.quoted(self._last(pair.name, others))
         on = f"BEFORE INSERT OR UPDATE ON {self.quoted_table(pair.table)} FOR EACH ROW"
         return [clear, create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
+
+    def _settings_of_now(self, pair: Pair, type_: str) -> str:
+        """Return the clauses by which each write converts as the fill does, also in a session with another time zone."""
+        if pair.type is None:
+            return ""
+        words = f"{pair.type} {type_} {pair.value} {pair.back}".lower()
+        found = (names for pattern, names in SETTINGS_OF.items() if re.search(pattern, words))
+        return "".join(f" SET {name} FROM CURRENT" for name in dict.fromkeys(chain.from_iterable(found)))
 
     def _last(self, name: str, others: list[str]) -> str:
         """Triggers run in the order of their names; this one must run after the others change the row."""
