@@ -102,12 +102,13 @@ def _revision_lines(report: Mapping[str, Any], revision: Mapping[str, Any]) -> I
 
 def _statement_lines(number: str, statement: Mapping[str, Any]) -> Iterator[str]:
     from safeops.rehearse.projection import duration_text
-    from safeops.rehearse.reports.words import locks_text, work_text
+    from safeops.rehearse.reports.words import work_text
+    from safeops.rehearse.words import locks_together
 
     blocks = statement["effect"] in ("writes wait", "all wait")
     yield from fitting(f"{number}{' '.join(statement['sql'].split())[:200]}", INDENT)
     yield from row("Time", duration_text(statement["seconds"]), COLUMN, INDENT)
-    locks, unseen = locks_text(statement), "not seen" if statement["effect"] == "unknown" else ""
+    locks, unseen = locks_together(statement["locks"]), "not seen" if statement["effect"] == "unknown" else ""
     yield from row(
         "Locks", f"{locks}: {statement['effect']}" if locks else unseen, COLUMN, INDENT, ATTENTION if blocks else ""
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from safeops.homes import on_demand
 
 if TYPE_CHECKING:
     from safeops.rehearse.rehearsal import rehearse
@@ -37,9 +38,4 @@ _HOMES = {
     "rehearse": "safeops.rehearse.rehearsal",
     "trace": "safeops.rehearse.tracing",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = on_demand(__name__, _HOMES)

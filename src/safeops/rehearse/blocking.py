@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from safeops.databases import Database
 from safeops.judging.server import JudgedServer
 from safeops.planned import ALL, WRITES
-from safeops.rehearse.following import Statement
+from safeops.rehearse.effects import Statement
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
 
-FREE, BRIEF, WRITES_WAIT, ALL_WAIT = "free", "brief", "writes wait", "all wait"
-"""What the application notices of a statement."""
-UNKNOWN = "unknown"
-"""What it notices of a statement of which no lock was seen, as on MariaDB: that it blocked nothing is not known."""
 BRIEFLY = 0.1
 """Seconds: an application does not notice a shorter wait."""
 EFFECTS = {WRITES: WRITES_WAIT, ALL: ALL_WAIT}

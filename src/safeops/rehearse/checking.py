@@ -85,8 +85,6 @@ class Checked:
         types: The types of its columns.
         shapes: The shapes of its columns.
         rules: What each row must meet.
-        keys: Columns that a key needs to be different in each row.
-        settle: Lays the slots out again after a change.
     """
 
     def __init__(
@@ -96,11 +94,10 @@ class Checked:
         types: Mapping[str, Type],
         shapes: Mapping[str, ColumnShape],
         rules: Sequence[Rule],
-        seed: int = 0,
     ) -> None:
         self.database, self.layout, self.types, self.shapes, self.rules = database, layout, types, shapes, rules
         self.generator = Generator.of(database)
-        self.random = random.Random(seed)
+        self.random = random.Random(0)
 
     def broken(self, rules: Sequence[Rule]) -> list[Rule]:
         """Return the rules that a row of the sample would break."""

@@ -22,10 +22,10 @@ from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
 from safeops.planned import size_text
 from safeops.rehearse.embedded import temporary_server
-from safeops.rehearse.filling import Progress, fill
+from safeops.rehearse.filling import fill
 from safeops.rehearse.inserting import Inserts
 from safeops.rehearse.later_constraints import later_tables
-from safeops.rehearse.production import Copies, Production, identity_of, production_of
+from safeops.rehearse.production import Identity, Production, identity_of, production_of
 from safeops.rehearse.shapes import Statistics, TableShape, tables_of, uniform
 from safeops.runner.environment import (
     Inspection,
@@ -54,6 +54,7 @@ WIDTH = 16
 FACTOR = 3
 """How much more than the values a table takes, with its indexes and what the server logs."""
 INTO = "--into"
+FILLED = "filled"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def open_copy(
     like: str | None = None,
     revision: str = "head",
     start: str | None = None,
-    progress: Progress | None = None,
+    known: Production | None = None,
 ) -> Iterator[Copy]:
     """Provide a copy of production to rehearse on; env.py and the revisions reach no other database in the block.
 
@@ -107,7 +108,7 @@ def open_copy(
         like: The URL of production, whose statistics the rows follow. It is only read.
         revision: The revision that is rehearsed: without production, the copy is at the one before it.
         start: The revision that the copy is at before; by default that of production.
-        progress: Is called while the tables are filled.
+        known: What was read of production already.
 
     Raises:
         NotReady: The database is not empty, is production itself, or has too little space.
@@ -127,48 +128,37 @@ def open_copy(
             remedy="Name the target only:",
             code=f"safeops rehearse {revision}",
         )
+    kind = "backup" if backup is not None else "as is" if as_is else FILLED
     with ending_on_signals():
-        production = production_of(config, like, revision, start, with_shapes=backup is None and not as_is)
+        production = known or production_of(config, like, revision, start, with_shapes=kind == FILLED)
         with _place(config, into, production) as url:
-            yield from _opened(config, url, production, backup, rows, as_is, into is not None, progress, revision)
+            engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+            with explaining_errors(INTO if into is not None else ""):
+                identity, drop = run_on_connection(engine, lambda own: _checked(own, production, as_is=as_is))
+            left = drop if into is not None else ""
+            with _telling_what_is_left(left):
+                if backup is not None:
+                    restore(backup, url)
+                with redirecting(None, url), environment_variable(url), without_migration_lock():
+                    here = _Here(config_for(config, url), engine, production, identity, revision)
+                    yield here.made(kind, rows, left)
 
 
-def _opened(
-    config: Config,
-    url: URL,
-    production: Production,
-    backup: Path | None,
-    rows: int | None,
-    as_is: bool,
-    is_given: bool,
-    progress: Progress | None,
-    revision: str,
-) -> Iterator[Copy]:
-    engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
-    with explaining_errors():
-        identity, drop = run_on_connection(engine, lambda own: _checked(own, production, as_is))
-    left = "" if not is_given else drop
+@contextmanager
+def _telling_what_is_left(drop: str) -> Iterator[None]:
     try:
-        if backup is not None:
-            restore(backup, url)
-        with redirecting(None, url), environment_variable(url), without_migration_lock():
-            here = _Here(config_for(config, url), engine, production, identity, revision)
-            if backup is None and not as_is:
-                with quiet_logs(ALEMBIC, SAFEOPS):
-                    here.migrate()
-            later = here.later()
-            if backup is None and not as_is:
-                here.fill(rows, later, progress)
-            elif backup is not None:
-                run_on_connection(engine, _analyzed)
-            kind = "backup" if backup is not None else "as is" if as_is else "filled"
-            made = here.config, engine, here.revision(), here.rows(), kind
-            remarks = production.remarks if kind == "filled" else ()
-            yield Copy(*made, production.shapes, left, later, remarks)
+        yield
     except BaseException:
-        if left:
-            log.warning("the copy keeps what was made in it so far. To remove it: %s", left)
+        if drop:
+            log.warning("the copy keeps what was made in it so far. To remove it: %s", drop)
         raise
+
+
+def check_into(into: str, production: Production, *, as_is: bool) -> None:
+    """Raise NotReady if a database must not become the copy, because it is production or has something in it."""
+    engine = sa.create_engine(scratch_url_of(into, INTO), poolclass=NullPool, hide_parameters=True)
+    with explaining_errors(INTO):
+        run_on_connection(engine, lambda own: _checked(own, production, as_is=as_is))
 
 
 # The place of the copy ------------------------------------------------------------------------------------------
@@ -185,18 +175,19 @@ def _place(config: Config, into: str | None, production: Production) -> Iterator
 
 
 def _url_in(config: Config) -> URL | None:
-    text = config.get_main_option("sqlalchemy.url")
+    # get_main_option() raises if pyproject.toml alone has the configuration.
+    text = config.file_config.get(config.config_ini_section, "sqlalchemy.url", fallback=None)
     try:
         return sa.make_url(text) if text else None
     except sa.exc.ArgumentError:
         return None
 
 
-def _checked(connection: Connection, production: Production, as_is: bool) -> tuple[set[tuple[str, ...]], str]:
+def _checked(connection: Connection, production: Production, *, as_is: bool) -> tuple[set[tuple[str, ...]], str]:
     """Return which database the copy is, and how to drop it; raise NotReady if it must not be used."""
-    copies = Copies.of(database_on(connection))
-    identity = copies.identity()
-    for fact in identity & set(production.taken):
+    identity = Identity.of(database_on(connection))
+    facts = identity.facts()
+    for fact in facts & set(production.taken):
         raise NotReady(
             f"The database at {INTO} is {production.taken[fact]}.",
             why="The revisions are rehearsed there, up and down, under traffic that writes.",
@@ -205,7 +196,7 @@ def _checked(connection: Connection, production: Production, as_is: bool) -> tup
         )
     if not as_is:
         check_empty(connection, INTO)
-    return identity, copies.how_to_drop()
+    return facts, identity.how_to_drop()
 
 
 def _analyzed(connection: Connection) -> None:
@@ -221,6 +212,20 @@ class _Here:
     ) -> None:
         self.config, self.engine, self.production, self.target = config, engine, production, target
         self.temporary = TemporaryDatabase(config, production.script, lambda own: bool(identity_of(own) & identity))
+
+    def made(self, kind: str, rows: int | None, how_to_drop: str) -> Copy:
+        """Return the copy, migrated and filled unless it has its rows already."""
+        if kind == FILLED:
+            with quiet_logs(ALEMBIC, SAFEOPS):
+                self.migrate()
+        later = self.later()
+        if kind == FILLED:
+            self.fill(rows, later)
+        elif kind == "backup":
+            run_on_connection(self.engine, _analyzed)
+        made = self.config, self.engine, self.revision(), self.rows(), kind
+        remarks = self.production.remarks if kind == FILLED else ()
+        return Copy(*made, self.production.shapes, how_to_drop, later, remarks)
 
     def migrate(self) -> None:
         """Run the revisions that production has."""
@@ -239,14 +244,14 @@ class _Here:
         """Return the tables with the constraints that the rehearsed revisions add."""
         return later_tables(self.config, self.production.script, self.engine, self._current(), self.target)
 
-    def fill(self, rows: int | None, later: Mapping[Name, Table], progress: Progress | None) -> None:
+    def fill(self, rows: int | None, later: Mapping[Name, Table]) -> None:
         """Fill the tables as they are in production, or with the same number of rows each."""
         shapes = {
             name: shape.scaled(min(shape.rows, rows)) if rows is not None else shape
             for name, shape in self.production.shapes.items()
         } or uniform(self.engine, ROWS if rows is None else rows)
         run_on_connection(self.engine, lambda own: _check_space(database_on(own), shapes))
-        fill(self.engine, shapes, later=later, progress=progress)
+        fill(self.engine, shapes, later=later)
 
     def revision(self) -> str:
         """Return the revisions that the copy is at."""

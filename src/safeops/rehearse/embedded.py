@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,23 +13,9 @@ from sqlalchemy.engine import URL
 from safeops.databases import KINDS, database_class
 from safeops.databases.ports import Port
 from safeops.errors import InvalidArgument
+from safeops.rehearse.temporary_folder import temporary_folder
 
 PREFIX = "safeops-rehearsal-"
-# Also after a kill -9 of the process: the pipe then ends.
-WATCH = """
-import os, shutil, signal, sys, time
-sys.stdin.read()
-pid = os.path.join(sys.argv[1], "data", "postmaster.pid")
-try:
-    number = int(open(pid).readline())
-    os.kill(number, signal.SIGQUIT)
-    while os.path.exists(pid):
-        time.sleep(0.05)
-        os.kill(number, 0)
-except (OSError, ValueError):
-    pass
-shutil.rmtree(sys.argv[1], ignore_errors=True)
-"""
 
 
 class Embedded(Port):
@@ -48,26 +31,24 @@ class Embedded(Port):
 
 
 @contextmanager
-def temporary_server(own: URL | None) -> Iterator[URL]:
-    """Provide an empty database of the same kind as the project's, which is removed after the block."""
+def temporary_server(
+    own: URL | None, *, option: str = "--into", command: str = "safeops rehearse", folder: Path | None = None
+) -> Iterator[URL]:
+    """Provide an empty database of the same kind as the project's, which is removed after the block.
+
+    Args:
+        own: The URL of the project's own database.
+        option: The option that names a database instead, for messages.
+        command: The command that has it.
+        folder: The folder for the data; by default that of temporary files.
+    """
     dialect = own.get_dialect() if own is not None else registry.load(KINDS[0])
     kind = database_class(dialect())
     if not Embedded.serves(kind):
         raise InvalidArgument(
-            f"--into is missing, and no temporary {kind.product} can be started.",
+            f"{option} is missing, and no temporary {kind.product} can be started.",
             remedy="Create an empty database, and name it:",
-            code="safeops rehearse --into URL",
+            code=f"{command} {option} URL",
         )
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
-        _watched(folder),
-        Embedded.class_of(kind).serve(Path(folder)) as url,
-    ):
+    with temporary_folder(PREFIX, folder) as made, Embedded.class_of(kind).serve(made) as url:
         yield url.set(drivername=own.drivername if own is not None else url.drivername)
-
-
-@contextmanager
-def _watched(folder: str) -> Iterator[None]:
-    command = [sys.executable, "-c", WATCH, folder]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
-        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 from sqlalchemy.engine import Connection, Engine
@@ -21,17 +21,12 @@ from safeops.rehearse.shapes import TableShape
 
 log = logging.getLogger("safeops")
 
-Progress = Callable[[Name, int, int], object]
-"""Is called with a table, how many rows were inserted, and how many there will be."""
-
 
 def fill(
     engine: Engine,
     shapes: Mapping[Name, TableShape],
     *,
     later: Mapping[Name, Table] | None = None,
-    progress: Progress | None = None,
-    seed: int = 0,
 ) -> dict[Name, int]:
     """Fill the tables of a database with rows that meet every constraint.
 
@@ -43,8 +38,6 @@ def fill(
         shapes: How many rows each table has in the end, and how its values are distributed. A table that lacks here, and
             that others refer to, gets a few rows.
         later: The tables with the constraints that revisions will add, which the rows meet if that is possible.
-        progress: Is called after each statement.
-        seed: Rows of another seed have other values if a check leaves a choice.
 
     Returns:
         The rows of each table: fewer than requested if a unique key does not allow as many.
@@ -55,16 +48,12 @@ def fill(
 
     def run(connection: Connection) -> dict[Name, int]:
         database = database_on(connection)
-        return _fill(database, RowPlan(database, shapes, later or {}, seed), progress or _ignored)
+        return _fill(database, RowPlan(database, shapes, later or {}))
 
     return run_on_connection(engine, run)
 
 
-def _ignored(_table: Name, _done: int, _rows: int) -> None:
-    """Report nothing."""
-
-
-def _fill(database: Database, plan: RowPlan, progress: Progress) -> dict[Name, int]:
+def _fill(database: Database, plan: RowPlan) -> dict[Name, int]:
     inserts = Inserts.of(database)
     inserts.begin()
     groups = _groups(plan)
@@ -74,7 +63,7 @@ def _fill(database: Database, plan: RowPlan, progress: Progress) -> dict[Name, i
             for name, key in keys:
                 inserts.defer(plan.tables[name], key)
             for name in group:
-                _fill_table(database, plan, name, progress)
+                _fill_table(database, plan, name)
             for name, key in keys:
                 inserts.restore(plan.tables[name], key)
     tables = [plan.tables[name] for name in plan.order]
@@ -101,7 +90,7 @@ def _last(plan: RowPlan, group: list[Name]) -> int:
     )
 
 
-def _fill_table(database: Database, plan: RowPlan, name: Name, progress: Progress) -> None:
+def _fill_table(database: Database, plan: RowPlan, name: Name) -> None:
     layout, batch = plan.layouts[name], Inserts.of(database).batch
     if not layout.rows:
         return
@@ -113,7 +102,6 @@ def _fill_table(database: Database, plan: RowPlan, name: Name, progress: Progres
             database.run(plan.insert(name, first, last - 1))
         except DBAPIError as error:
             raise _refused(name, first, layout.rows, error) from error
-        progress(name, last, layout.rows)
     log.info("fill: inserted %d rows into %s", layout.rows, name)
 
 

@@ -29,6 +29,10 @@ class Inserts(Port):
     def analyze(self, tables: Sequence[Table]) -> None:
         """Count the distributions for the planner."""
 
+    def with_keys(self, table: Table) -> Table:
+        """Return a table with keys in the place of constraints that rows meet if they differ in some columns."""
+        return table
+
     def refused(self, table: Table) -> str | None:
         """Return why a table cannot be filled; None if it can."""
         return None

@@ -76,7 +76,7 @@ def _collected(
         # The rehearsal itself reports a revision that fails.
         if not run_to(one):
             break
-        tables = _extended(tables, run_on_connection(engine, _tables))
+        tables = extended(tables, run_on_connection(engine, _tables))
     return tables
 
 
@@ -84,7 +84,8 @@ def _tables(connection: Connection) -> dict[Name, Table]:
     return dict(tables_of(database_on(connection)))
 
 
-def _extended(tables: Tables, later: Tables) -> dict[Name, Table]:
+def extended(tables: Tables, later: Tables) -> dict[Name, Table]:
+    """Return tables with the constraints that they have later, as far as their columns exist already."""
     return {name: _merged(table, later[name], tables) if name in later else table for name, table in tables.items()}
 
 

@@ -39,6 +39,7 @@ class Slot:
         seed: Distinguishes it from the other slots of its table.
         own: It is a foreign key to its own table: a row refers to an earlier one.
         number: The number as an expression of ``n``, after it was laid out.
+        digit: Which digit of ``n`` that is, if it is one: the product of the sizes of those below it, and its size.
         group: The slots with the same group are NULL in the same rows.
         offset: Shifts the number: two foreign keys to one table then differ.
         made: Its values are made for its type; those of a foreign key, or that meet a check, are chosen.
@@ -54,6 +55,7 @@ class Slot:
     seed: int = 0
     own: bool = False
     number: Spell | None = None
+    digit: tuple[int, int] | None = None
     group: int | None = None
     offset: int = 0
     made: bool = True
@@ -164,28 +166,70 @@ def most_rows(layout: Layout, keys: Sequence[frozenset[str]]) -> int:
     return most
 
 
-def lay_out(layout: Layout, keys: Sequence[frozenset[str]], halved: Halved) -> None:
-    """Give each slot its number."""
+def lay_out(layout: Layout, keys: Sequence[frozenset[str]], halved: Halved) -> int:
+    """Give each slot its number; return how many rows differ in every key then, at most all."""
+    most = 0
+    for wide in (False, True):
+        most = _lay_out(layout, keys, halved, wide)
+        if most >= layout.rows:
+            break
+    return most
+
+
+def _lay_out(layout: Layout, keys: Sequence[frozenset[str]], halved: Halved, wide: bool) -> int:
     for slot in layout.slots:
-        slot.number = None
+        slot.number = slot.digit = None
+    most = layout.rows
     unique: list[frozenset[str]] = []
     for key in keys:
         if not any(done <= key for done in unique):
-            _give_key(layout, key, halved)
+            most = min(most, _give_key(layout, key, halved, wide))
             unique.append(key)
     for slot in layout.slots:
         if slot.number is None:
             slot.number = _spread(slot, layout.rows)
+    return most
 
 
-def _give_key(layout: Layout, key: frozenset[str], halved: Halved) -> None:
-    free = [slot for slot in layout.slots if slot.tells(key) and slot.number is None]
-    whole = [slot for slot in free if slot.capacity >= layout.rows and (len(key) == 1 or slot.distinct >= layout.rows)]
-    if whole:
+def _give_key(layout: Layout, key: frozenset[str], halved: Halved, wide: bool) -> int:
+    """Number slots until the rows differ in a key; return how many rows do.
+
+    Args:
+        layout: The table.
+        key: The key.
+        halved: Divides without a rest.
+        wide: A slot of several may have a different number in each row, if that is more than it has in production.
+    """
+    slots = [slot for slot in layout.slots if slot.tells(key)]
+    if not slots:
+        return layout.rows
+    free = [slot for slot in slots if slot.number is None]
+    whole = [
+        slot
+        for slot in free
+        if slot.capacity >= layout.rows and (len(key) == 1 or wide or slot.distinct >= layout.rows)
+    ]
+    reached, above = _reached(slots)
+    if reached < layout.rows and whole:
         best = max(whole, key=lambda slot: slot.distinct)
-        best.number = _counted(best, layout.rows)
-        return
-    _mix(free, layout.rows, halved)
+        best.number, best.digit = _counted(best, layout.rows), (1, layout.rows)
+        return layout.rows
+    while reached < layout.rows and above:
+        # The digits of another key begin further up.
+        between = [slot for slot in free if slot.number is None and slot.capacity * reached >= above]
+        if above % reached or not between:
+            break
+        _number(between[0], reached, above // reached, halved)
+        reached, above = _reached(slots)
+    return _mix([slot for slot in free if slot.number is None], reached, layout.rows, halved)
+
+
+def _reached(slots: Sequence[Slot]) -> tuple[int, int]:
+    """Return how many rows differ by the digits of some slots, and the next digit above these; 0 if there is none."""
+    reached = 1
+    while sizes := [slot.digit[1] for slot in slots if slot.digit and slot.digit[0] == reached and slot.digit[1] > 1]:
+        reached *= max(sizes)
+    return reached, min((slot.digit[0] for slot in slots if slot.digit and slot.digit[0] > reached), default=0)
 
 
 def _counted(slot: Slot, rows: int) -> Spell:
@@ -195,21 +239,24 @@ def _counted(slot: Slot, rows: int) -> Spell:
     return lambda row: row
 
 
-def _mix(free: list[Slot], rows: int, halved: Halved) -> None:
-    """Have several slots together be different in each row, as the digits of a number are."""
-    sizes = [max(1, min(slot.capacity, slot.distinct, rows)) for slot in free]
+def _mix(free: list[Slot], before: int, rows: int, halved: Halved) -> int:
+    """Have several slots together be different in each row, as the digits of a number are; return how many rows differ."""
+    needed = -(-rows // before)
+    sizes = [max(1, min(slot.capacity, slot.distinct, needed)) for slot in free]
     for place in sorted(range(len(free)), key=lambda place: -free[place].capacity):
         others = math.prod(sizes) // sizes[place]
-        if others * sizes[place] < rows:
-            sizes[place] = max(1, min(free[place].capacity, -(-rows // others)))
-    before = 1
+        if others * sizes[place] < needed:
+            sizes[place] = max(1, min(free[place].capacity, -(-needed // others)))
     for slot, size in zip(free, sizes, strict=True):
-        slot.number = _digit(before, size, halved)
+        _number(slot, before, size, halved)
         before *= size
+    return min(before, rows)
 
 
-def _digit(before: int, size: int, halved: Halved) -> Spell:
-    return lambda row: f"({halved(row, before)} % {size})" if before > 1 else f"({row} % {size})"
+def _number(slot: Slot, before: int, size: int, halved: Halved) -> None:
+    """Make a digit of the row's number that of a slot."""
+    slot.digit = before, size
+    slot.number = lambda row: f"({halved(row, before)} % {size})" if before > 1 else f"({row} % {size})"
 
 
 def _spread(slot: Slot, rows: int) -> Spell:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from safeops.rehearse.statement import SAMPLED, TracedStatement
 from safeops.rehearse.tracing import Traced, TracedRevision
 from safeops.rehearse.words import locks_of, time_of, work_of
+from safeops.review.reports.markdown import cell
 
 HEAD = ("| line | statement | locks | work | application | time |", "|---|---|---|---|---|---|")
 
@@ -25,11 +26,11 @@ def _lines(traced: Traced) -> Iterator[str]:
 
 
 def _revision(revision: TracedRevision) -> Iterator[str]:
-    yield f"**{revision.revision}** {_cell(revision.message)}".rstrip()
+    yield f"**{revision.revision}** {cell(revision.message)}".rstrip()
     if revision.statements:
         yield from ("", *HEAD, *map(_row, revision.statements))
     if revision.error is not None:
-        yield from ("", f"It did not end: {_cell(revision.error)}")
+        yield from ("", f"It did not end: {cell(revision.error)}")
 
 
 def _row(statement: TracedStatement) -> str:
@@ -37,14 +38,10 @@ def _row(statement: TracedStatement) -> str:
     locks = locks_of(statement) + (" (sampled)" if statement.seen == SAMPLED else "")
     cells = (
         f"{statement.line or ''}{by}",
-        f"`{_cell(statement.shown).replace('`', '')}`",
-        _cell(locks),
-        _cell(work_of(statement)),
+        f"`{cell(statement.shown).replace('`', '')}`",
+        cell(locks),
+        cell(work_of(statement)),
         statement.application,
         time_of(statement),
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

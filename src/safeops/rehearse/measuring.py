@@ -13,11 +13,14 @@ from safeops.databases.statements import names_in
 from safeops.judging.finding import Finding
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name
-from safeops.rehearse.blocking import BRIEF, Blocked, blocked_tables
+from safeops.rehearse.blocking import Blocked, blocked_tables
+from safeops.rehearse.effects import REVIEWED, Statement
 from safeops.rehearse.findings import finding_of
-from safeops.rehearse.following import NOT_SEEN, OBSERVER, REVIEWED, Observer, Statement, following
+from safeops.rehearse.following import OBSERVER, Observer, following
+from safeops.rehearse.impact import BRIEF
 from safeops.rehearse.projection import Projected, projected, rows_of
 from safeops.rehearse.running import run_up
+from safeops.rehearse.statement import NOT_SEEN
 from safeops.rehearse.traffic import Replacements, following_recipes
 from safeops.rehearse.waits import Wait, blamed, shortened, watching_waits, with_sampled
 from safeops.runner.revision_run import Applied

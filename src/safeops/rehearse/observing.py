@@ -12,8 +12,8 @@ from safeops.judging.sent import HelperSent, Sent
 from safeops.judging.truths import BUILD, LONG, REWRITE, ROWS, Measured
 from safeops.naming import Name
 from safeops.planned import NOTHING, WRITES
-from safeops.rehearse.blocking import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
-from safeops.rehearse.statement import MEASURED, NOT_SEEN, ROWS_WAIT, SAMPLED, UNKNOWN, WORDS, TracedStatement
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, FREE, UNKNOWN, WRITES_WAIT
+from safeops.rehearse.statement import MEASURED, NOT_SEEN, ROWS_WAIT, SAMPLED, WORDS, TracedStatement
 from safeops.review.tracing import Running, Trace, Tracer, is_own, is_silent
 
 CHANGES_ROWS = frozenset({"UPDATE", "DELETE", "MERGE", "REPLACE"})

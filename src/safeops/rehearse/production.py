@@ -26,20 +26,21 @@ from safeops.runner.temporary_database import scratch_url_of
 
 log = logging.getLogger("safeops")
 
+LIKE = "--like"
 ASSUMED = (
     "The project's own database could not be read: only the revision before {target} is taken as done. Name production by "
     "--like URL, or the revisions to rehearse, as START:{target}."
 )
 
 
-class Copies(Port):
+class Identity(Port):
     """Which database this is, and how to remove it."""
 
-    place = "safeops.rehearse.{family}.copies:Copies"
+    place = "safeops.rehearse.{family}.identity:Identity"
     asked = "A copy"
 
     @abstractmethod
-    def identity(self) -> set[tuple[str, ...]]:
+    def facts(self) -> set[tuple[str, ...]]:
         """Return facts about the server with the name of the database: two databases that share one are the same."""
 
     @abstractmethod
@@ -85,9 +86,9 @@ def production_of(
         current = reached.current if reached is not None else _before(script, revision)
         remarks = () if reached is not None else (ASSUMED.format(target=revision),)
         return Production(script, current, options, {}, taken, url, remarks)
-    engine = sa.create_engine(scratch_url_of(like, "--like"), poolclass=NullPool, hide_parameters=True)
-    with explaining_errors():
-        taken |= dict.fromkeys(run_on_connection(engine, identity_of), "the database of --like")
+    engine = sa.create_engine(scratch_url_of(like, LIKE), poolclass=NullPool, hide_parameters=True)
+    with explaining_errors(LIKE):
+        taken |= dict.fromkeys(run_on_connection(engine, identity_of), f"the database of {LIKE}")
         current = run_on_connection(engine, lambda own: current_on(own, dict(options)))
         shapes = shapes_of(engine) if with_shapes else {}
     return Production(script, current, options, shapes, taken, engine.url)
@@ -117,4 +118,4 @@ def _before(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
 
 def identity_of(connection: Connection) -> set[tuple[str, ...]]:
     """Return facts about a database that no other one shares."""
-    return Copies.of(database_on(connection)).identity()
+    return Identity.of(database_on(connection)).facts()

@@ -18,8 +18,9 @@ from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
 from safeops.errors import NotReady, RevisionFailed
 from safeops.planned import summary
-from safeops.rehearse.copying import INTO, ROWS, Copy, open_copy
+from safeops.rehearse.copying import INTO, ROWS, Copy, check_into, open_copy
 from safeops.rehearse.measuring import Run, measured_run
+from safeops.rehearse.production import production_of
 from safeops.rehearse.rehearsing import Asked, Rehearsing
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
@@ -98,8 +99,11 @@ def rehearse(
     source: dict[str, Any] = {"backup": None if backup is None else Path(backup), "as_is": as_is}
     filled = backup is None and not as_is
     with ending_on_signals():
-        # A wrong name must not cost the time of a copy.
+        # Neither a wrong name nor a database that must not be used may cost the time of a copy.
         steps_to(scripts_of(config), target, ())
+        place["known"] = known = production_of(config, like, target, begin or None, with_shapes=filled)
+        if into is not None:
+            check_into(into, known, as_is=as_is)
         small = _small_run(config, asked, into, rows, place) if project and filled else None
         log.info("making the copy")
         with open_copy(config, into, rows=rows, **source, **place) as copy, explained(copy):
@@ -115,7 +119,7 @@ def _plan_of(traffic: str) -> str | TrafficPlan:
     if "://" not in traffic:
         return plan_from_file(Path(traffic))
     address = scratch_url_of(traffic, TRAFFIC)
-    with explaining_errors():
+    with explaining_errors(TRAFFIC):
         return plan_from_server(address)
 
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from safeops.databases import database_for, database_on
 from safeops.naming import Name
+from safeops.rehearse.effects import Statement
 from safeops.rehearse.findings import findings_of
-from safeops.rehearse.following import OBSERVER, Statement, following
+from safeops.rehearse.following import OBSERVER, following
 from safeops.rehearse.measuring import Run, held_in_production, measured_run, seconds_in_production, with_reviewed
 from safeops.rehearse.projection import Projected
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.running import pending_on
-from safeops.rehearse.saved_rows import keeping_rows, tables_of
+from safeops.rehearse.saved_rows import keeping_rows
+from safeops.rehearse.shapes import tables_of
 from safeops.rehearse.stage import Stage, staged
 from safeops.rehearse.traffic import TrafficPlan
 from safeops.rehearse.verdict import Evidence, Verdict, judged
@@ -36,7 +38,7 @@ class Asked:
 
     Args:
         revision: The target.
-        traffic: "auto", "none", a file with statements, or a plan.
+        traffic: "auto", "none", or a plan.
         writers: The clients that write each table.
         max_wait: The longest wait that is accepted, in seconds.
         max_seconds: The longest run that is accepted, in seconds.
@@ -95,7 +97,7 @@ class Rehearsing:
         """Return the tables that the revisions work on: the small run has seen them; else all."""
         with self.copy.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
-            names = [table.name for table in tables_of(database_on(connection))]
+            names = [table.name for _, table in tables_of(database_on(connection))]
         self._names = {name.name: name for name in names}
         seen = [name for name in names if self.small is not None and self.small.works_on(name)]
         return seen or names
@@ -158,5 +160,5 @@ class Rehearsing:
     def _in_production(self, run: Run) -> tuple[Mapping[str, Projected], Mapping[tuple[int, str], Projected]]:
         if self.small is None or not self.production:
             return {}, {}
-        few = self.small, run, self.production
-        return seconds_in_production(*few), held_in_production(*few)
+        sizes = self.small, run, self.production
+        return seconds_in_production(*sizes), held_in_production(*sizes)

@@ -8,10 +8,12 @@ from typing import Any
 
 from safeops import __version__
 from safeops.planned import counted
-from safeops.rehearse.blocking import FREE, UNKNOWN, effect_of
-from safeops.rehearse.following import NOT_SEEN, Statement
+from safeops.rehearse.blocking import effect_of
+from safeops.rehearse.effects import Statement
+from safeops.rehearse.impact import FREE, UNKNOWN
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
+from safeops.rehearse.statement import NOT_SEEN
 from safeops.rehearse.traffic import Comparison, TrafficResult
 from safeops.rehearse.verdict import Verdict
 from safeops.rehearse.way_back import Back
@@ -100,7 +102,7 @@ class Rehearsal(Result):
         figures = self.traffic.phases.get("during", {}).values()
         longest = max((kind["longest"] for table in figures for kind in table.values()), default=None)
         slowest = f" or took longer than {duration_text(longest)}" if longest is not None else ""
-        lost = ", and no write was lost" if self.traffic.writes else ""
+        lost = ", and no write was lost" if any(one.rows for one in self.compared.values()) else ""
         return f"; no statement of the application failed{slowest}{lost}"
 
     @property

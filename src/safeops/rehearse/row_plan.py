@@ -41,19 +41,17 @@ class RowPlan:
         database: The database, whose tables exist.
         shapes: How large each table becomes, and how its values are distributed.
         later: The tables with the constraints that revisions will add.
-        seed: Rows of another seed have other values if a check leaves a choice.
     """
 
-    def __init__(
-        self, database: Database, shapes: Mapping[Name, TableShape], later: Mapping[Name, Table], seed: int = 0
-    ) -> None:
-        self.database, self.seed = database, seed
+    def __init__(self, database: Database, shapes: Mapping[Name, TableShape], later: Mapping[Name, Table]) -> None:
+        self.database = database
         self.generator, self.inserts = Generator.of(database), Inserts.of(database)
         self.tables = dict(tables_of(database))
         self.home = database.connection.dialect.default_schema_name
         known = {name.at(self.home): shape for name, shape in shapes.items()}
         for name, table in self.tables.items():
-            self.tables[name] = adopted(table, later.get(name), known.get(name, TableShape(name, 0)))
+            whole = adopted(table, later.get(name), known.get(name, TableShape(name, 0)))
+            self.tables[name] = self.inserts.with_keys(whole)
         self.shapes = self._with_referents(known)
         self.order = self._ordered()
         self._types: dict[Name, dict[str, Type]] = {}
@@ -316,9 +314,9 @@ class RowPlan:
                 layout, keys = self.layouts[name], keys_of(self.tables[name])
                 for slot in layout.slots:
                     self._follow(name, layout, slot)
-                most = most_rows(layout, keys)
-                changed, layout.rows = changed or most < layout.rows, most
-                lay_out(layout, keys, self.generator.halved)
+                before, layout.rows = layout.rows, most_rows(layout, keys)
+                layout.rows = lay_out(layout, keys, self.generator.halved)
+                changed = changed or layout.rows < before
             if not changed:
                 return
 
@@ -340,7 +338,7 @@ class RowPlan:
         rules = rules_of(layout, types, quoted, self.inserts.checks(layout.table))
         shapes = {column: self._shape(name, layout, layout.table.columns[column]) for column in types}
         try:
-            mended = Checked(self.database, layout, types, shapes, rules, self.seed).mend()
+            mended = Checked(self.database, layout, types, shapes, rules).mend()
         except FillingFailed as error:
             if self.tables[name] == without_later(self.tables[name]):
                 raise

@@ -6,17 +6,15 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 
 from sqlalchemy.engine import Connection, Engine
 
-from safeops.databases import Database, database_on
+from safeops.databases import database_on
 from safeops.databases.definitions import Table
 from safeops.databases.ports import Port
 from safeops.naming import Name
 from safeops.rehearse.following import OBSERVER
-from safeops.review.tracing import is_own
-from safeops.runner.environment import Inspection
+from safeops.rehearse.shapes import tables_of
 
 SHOWN = 5
 MOST = 10_000
@@ -173,17 +171,5 @@ def keeping_rows(engine: Engine) -> Iterator[RowKeeper]:
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         keeper = RowKeeper(connection)
-        keeper.save(tables_of(database_on(connection)))
+        keeper.save(table for _, table in tables_of(database_on(connection)))
         yield keeper
-
-
-def tables_of(database: Database) -> list[Table]:
-    """Return the tables of a database, except those of Alembic and safeops, and partitions of others."""
-    schemas = [None, *Inspection.of(database).other_schemas()]
-    names = [Name(name, schema) for schema in schemas for name in database.table_names(schema) if not is_own(name)]
-    tables = [table for table in map(database.table, names) if table is not None and table.kind in KINDS]
-    parts = set(chain.from_iterable(table.partitions for table in tables))
-    return [table for table in tables if table.name not in parts]
-
-
-KINDS = ("table", "partitioned table")

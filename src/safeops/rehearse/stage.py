@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from sqlalchemy.engine import Engine
 
@@ -21,12 +20,15 @@ from safeops.rehearse.traffic import (
     Traffic,
     TrafficPlan,
     TrafficResult,
-    plan_from_file,
     plan_of,
 )
 from safeops.rehearse.traffic.ledger import entries
 
 AUTO, NONE = "auto", "none"
+UNRECORDED = (
+    "Whether a write of the team's own statements is lost was not checked: two clients may write the same row, and which of"
+    " them was the last is not known. None is in the ledger."
+)
 
 
 class Stage:
@@ -48,7 +50,9 @@ class Stage:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the traffic leaves out, and why."""
-        return self._traffic.notes if self._traffic is not None else ()
+        if self._traffic is None:
+            return ()
+        return (*self._traffic.notes, *([UNRECORDED] if self._traffic.plan.scripts else []))
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -115,7 +119,7 @@ def staged(
     Args:
         engine: Reaches the copy.
         tables: The tables that the revisions work on.
-        kind: "auto", "none", a file with statements, or a plan.
+        kind: "auto", "none", or a plan.
         writers: The clients that write each table.
         later: The tables with the constraints that the revisions add, which new rows meet too.
     """
@@ -125,9 +129,8 @@ def staged(
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT", **OBSERVER)
         home = _home(database_on(connection))
-    if isinstance(kind, str):
-        kind = plan_of(engine, tables, later) if kind == AUTO else plan_from_file(Path(kind), engine)
-    with Traffic(engine.url, kind, writers) as traffic:
+    plan = kind if isinstance(kind, TrafficPlan) else plan_of(engine, tables, later)
+    with Traffic(engine.url, plan, writers) as traffic:
         yield Stage(engine, traffic, home)
 
 

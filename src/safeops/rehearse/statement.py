@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safeops.rehearse.blocking import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, FREE, UNKNOWN, WRITES_WAIT
 
 ROWS_WAIT = "rows wait"
-UNKNOWN = "unknown"
 WORDS = (FREE, BRIEF, ROWS_WAIT, UNKNOWN, WRITES_WAIT, ALL_WAIT)
 """What an application notices, from the least on."""
 MEANINGS = {

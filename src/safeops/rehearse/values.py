@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import combinations
 from math import prod
 from typing import TypeAlias
@@ -28,6 +29,8 @@ SHORT = 9
 """A shorter text has the characters a to z only: a number in hexadecimal digits can be longer."""
 WIDE = 24
 """Characters of a text of which nothing is known."""
+AROUND = 8
+"""Characters of a number between two texts."""
 LONGEST = 1 << 20
 MANY = 1 << 40
 DAYS = 36_500
@@ -222,11 +225,15 @@ class Generator(Port):
             found += [self._words(3, "A"), self._words(min(longest, 6), "a")]
         found += [*map(self._matching, filter(None, map(places_of, literals)))]
         found += [*map(self._matching, filter(None, map(places_of_like, literals)))]
-        around = [*filter(None, map(plain, literals)), "https://example.com/", "+49"]
-        found += [self._around("a", "@example.com"), self._around('{"n": "', '"}')]
-        for text in around:
-            found += [self._around(text, ""), self._around("", text), self._around(text, "", self.zeros)]
-        return [one for one in found if one.capacity and self._fits(one, longest)]
+        around = [("a", "@example.com"), ('{"n": "', '"}')]
+        for text in (*filter(None, map(plain, literals)), "https://example.com/", "+49"):
+            around += [(text, ""), ("", text)]
+        for before, after in around:
+            if len(before) + len(after) + AROUND <= longest:
+                found += [
+                    self._around(before, after, spell) for spell in (self.token, partial(self.zeros, width=AROUND))
+                ]
+        return [one for one in found if one.capacity]
 
     def _words(self, count: int, first: str) -> Values:
         def spell(number: str) -> str:
@@ -256,16 +263,12 @@ class Generator(Port):
     def _digits(self, count: int) -> Values:
         return Values(10 ** min(count, 15), lambda number: self.zeros(number, count))
 
-    def _around(self, before: str, after: str, spell: Callable[[str, int], str] | None = None) -> Values:
+    def _around(self, before: str, after: str, middle: Spell) -> Values:
         def whole(number: str) -> str:
-            text = self.token(number) if spell is None else spell(number, 8)
-            return self.joined(*filter(None, (before and self.literal(before), text, after and self.literal(after))))
+            parts = (before and self.literal(before), middle(number), after and self.literal(after))
+            return self.joined(*filter(None, parts))
 
-        return Values(10**8, whole, len(before) + len(after))
-
-    @staticmethod
-    def _fits(values: Values, longest: int) -> bool:
-        return values.usual + 8 <= longest if values.capacity == 10**8 and values.usual else True
+        return Values(10**AROUND, whole)
 
     def _times(self, type_: Type, days: list[str]) -> list[Values]:
         def of(base: str, direction: str = "") -> Values:

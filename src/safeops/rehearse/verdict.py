@@ -8,9 +8,9 @@ from typing import Any
 
 from safeops.judging.finding import Finding
 from safeops.planned import counted
-from safeops.rehearse.blocking import ALL_WAIT, BRIEF, WRITES_WAIT
+from safeops.rehearse.effects import FILE
 from safeops.rehearse.findings import finding_of
-from safeops.rehearse.following import FILE
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, WRITES_WAIT
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
 from safeops.rehearse.traffic import Comparison, Loss, TrafficError, TrafficResult
@@ -39,6 +39,7 @@ class Missed:
         instead: The call to write instead.
         instead_down: Its inverse.
         advice: What to know, or what to do if there is no such call.
+        rule: The rule of the review that knows the statement; empty if none does.
         is_certain: Whether the rehearsal shows it; False if it could not judge that.
     """
 
@@ -50,10 +51,11 @@ class Missed:
     instead: str = ""
     instead_down: str = ""
     advice: str = ""
+    rule: str = ""
     is_certain: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        names = ("kind", "revision", "sql", "what", "why", "instead", "instead_down", "advice")
+        names = ("kind", "revision", "sql", "what", "why", "instead", "instead_down", "advice", "rule")
         return {name: getattr(self, name) for name in names}
 
 
@@ -115,7 +117,7 @@ class Evidence:
         known = finding_of(statement.sql, self.found.get(statement.revision, ()))
         if known is not None:
             parts |= {"instead": known.replacement or "", "instead_down": known.replacement_downgrade or ""}
-            parts |= {"advice": known.advice, "why": parts.get("why") or known.why}
+            parts |= {"advice": known.advice, "rule": known.rule, "why": parts.get("why") or known.why}
         return Missed(revision=statement.revision, sql=shortened(statement.sql), **parts)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -17,16 +18,20 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import database_on
 from safeops.databases.ports import Port
 from safeops.databases.statements import names_in
-from safeops.rehearse.following import NOT_SEEN, OBSERVER, SAMPLED, Statement
+from safeops.rehearse.effects import Statement
+from safeops.rehearse.following import OBSERVER
+from safeops.rehearse.statement import NOT_SEEN, SAMPLED
 from safeops.runner.environment import shorten
 
 EVERY = 0.01
 """Seconds between two samples at least: as exact as the waits are."""
-IDLE = 9
-"""How much longer than a sample takes its thread sleeps: samples take at most a tenth of the time."""
+IDLE = 19
+"""How much longer than a sample takes its thread sleeps: samples take at most a twentieth of the time."""
 TRAFFIC = "safeops traffic"
 """What the sessions of the traffic call themselves."""
 LONGEST = 120
+MOST = 10_000
+"""Waits that are kept; of more, the longest half."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.unseen = ""
-        self.held: dict[Held, list[float]] = {}
+        self.held: dict[Held, MutableSequence[float]] = {}
         """When the locks of the migration were seen."""
         self._seen: dict[tuple[Any, ...], Wait] = {}
         self._over = threading.Event()
@@ -140,7 +145,7 @@ class Watch:
             sampled = time.monotonic()
             for found in port.now():
                 if isinstance(found, Held):
-                    self.held.setdefault(found, []).append(sampled)
+                    self.held.setdefault(found, array("d")).append(sampled)
                 else:
                     self._note(found, sampled)
 
@@ -163,6 +168,9 @@ class Watch:
             shortened(behind),
             by_migration=not waiting.is_traffic,
         )
+        if len(self._seen) > MOST:
+            longest = sorted(self._seen.items(), key=lambda item: -item[1].seconds)
+            self._seen = dict(longest[: MOST // 2])
 
 
 @contextmanager
@@ -189,7 +197,7 @@ def watching_waits(engine: Engine) -> Iterator[Watch]:
 
 
 def shortened(sql: str) -> str:
-    """Return a statement as one line, without its comments at the beginning."""
+    """Return a statement as one line, shortened."""
     return shorten(" ".join(sql.split()), LONGEST)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from safeops.rehearse.statement import NOT_SEEN, TracedStatement
 
 
 def locks_of(statement: TracedStatement) -> str:
-    """Return the locks of a statement, the tables with the same one together."""
+    """Return the locks of a statement."""
+    return locks_together(statement.locks) or ("not seen" if statement.seen == NOT_SEEN else "none")
+
+
+def locks_together(locks: Mapping[str, str]) -> str:
+    """Return the locks of tables, the tables with the same one together."""
     tables: dict[str, list[str]] = {}
-    for table, lock in statement.locks.items():
+    for table, lock in locks.items():
         tables.setdefault(lock, []).append(table)
-    found = ", ".join(f"{lock} on {' and '.join(names)}" for lock, names in tables.items())
-    return found or ("not seen" if statement.seen == NOT_SEEN else "none")
+    return ", ".join(f"{lock} on {' and '.join(names)}" for lock, names in tables.items())
 
 
 def work_of(statement: TracedStatement) -> str:

@@ -17,6 +17,8 @@ from safeops.naming import nearest
 from safeops.runner.checks import ALLOWED, KINDS, names_of
 
 UNUSED, UNKNOWN, NO_REASON = "unused-allow", "unknown-allow", "allow-without-reason"
+OF_TESTS = frozenset({"drop-column", "drop-table", "lossy-downgrade", "rename-column", "rename-table"})
+"""The rules whose comments ``pytest --safeops`` reads too: a comment may be there for its sake."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Allowed:
             for name in names:
                 if name not in rules:
                     yield self._note(UNKNOWN, comment, f"There is no rule {name}. {nearest(name, rules, 'rules')}")
-                elif complete and (comment.line, name) not in self._used:
+                elif complete and name not in OF_TESTS and (comment.line, name) not in self._used:
                     yield self._note(UNUSED, comment, f"There is no finding of {name} here: remove the comment.")
 
     def _note(self, rule: str, comment: Comment, why: str) -> Finding:

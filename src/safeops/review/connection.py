@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sqlalchemy.engine import Dialect
+
+from safeops.databases.driver_text import server_text
 from safeops.databases.statements import words_of
 from safeops.review.recorder import Recorder
 
@@ -41,15 +44,13 @@ class RecordingConnection:
     Args:
         recorder: Gets each statement.
         answers: Answers it.
+        dialect: The dialect of the driver.
         begins_again: Whether the driver implicitly begins a transaction after a COMMIT that was sent as text.
-        doubles_percents: Whether a statement with parameters, even an empty set, has doubled percent signs.
     """
 
-    def __init__(
-        self, recorder: Recorder, answers: Answers, *, begins_again: bool = True, doubles_percents: bool = False
-    ) -> None:
+    def __init__(self, recorder: Recorder, answers: Answers, dialect: Dialect, *, begins_again: bool = True) -> None:
         self.recorder, self.answers, self.begins_again = recorder, answers, begins_again
-        self.doubles_percents = doubles_percents
+        self.dialect = dialect
         self.autocommit = False
         self.isolation_level: Any = None
         self.notices: list[str] = []
@@ -107,8 +108,7 @@ class RecordingConnection:
         return self.cursor().execute(sql, parameters)
 
     def send(self, sql: str, parameters: Any, times: int, columns: Sequence[tuple[str, Any]]) -> Answer:
-        if self.doubles_percents and parameters is not None and not parameters:
-            sql = sql.replace("%%", "%")
+        sql = server_text(sql, parameters, self.dialect)
         self.recorder.statement(sql, parameters, self.transaction, times)
         self._note_control(sql)
         return self.answers.answer(sql, parameters, columns)

@@ -355,12 +355,7 @@ def recording_connection(dialect: Any, recorder: Recorder, answers: Answers) -> 
     server = PretendedServer.for_dialect(dialect)
 
     def connect() -> Any:
-        return RecordingConnection(
-            recorder,
-            answers,
-            begins_again=server.begins_again(dialect.driver),
-            doubles_percents=dialect.paramstyle in ("format", "pyformat"),
-        )
+        return RecordingConnection(recorder, answers, dialect, begins_again=server.begins_again(dialect.driver))
 
     url = URL.create(f"{family_of(dialect)}+{dialect.driver}", database="app")
     # With a compiled statement SQLAlchemy caches the conversion of its values, which differs for made-up values.

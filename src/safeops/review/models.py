@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +19,11 @@ from alembic.config import Config
 
 from safeops.judging.application import Uses
 from safeops.naming import Name
-from safeops.review.repository import NoRepository, Repository
+from safeops.review.released_files import ModelsUnknown, ProjectFiles, exported, released_commit
+from safeops.review.repository import NoRepository
 
 MODELS_SECONDS = 60
 """How long env.py may take to import the models."""
-
-
-class ModelsUnknown(Exception):
-    """The models could not be loaded; its text has the reason."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Models:
 def models_of(target_metadata: Any) -> Models | None:
     """Return the models of what env.py passes as ``target_metadata``; None if it passes none."""
     tables: dict[Name, frozenset[str]] = {}
-    for metadata in _each(target_metadata):
+    for metadata in each_metadata(target_metadata):
         for table in metadata.tables.values():
             tables[Name(table.name, table.schema)] = frozenset(column.name for column in table.columns)
     return Models(tables) if tables else None
@@ -67,14 +63,8 @@ def released_models(config: Config, commit: str) -> Models:
     Raises:
         ModelsUnknown: There is no such commit, env.py fails there or takes too long, or it has no models.
     """
-    ini = Path(config.config_file_name or config.toml_file_name or ".").absolute()
-    try:
-        repository = Repository.around(ini)
-        with tempfile.TemporaryDirectory() as folder:
-            repository.export(commit, Path(folder))
-            return _models_in(config, repository.root.resolve(), Path(folder).resolve())
-    except (NoRepository, ModelsUnknown, OSError) as error:
-        raise ModelsUnknown(f"Could not load the models of commit {commit[:10]}: {error}") from error
+    with exported(config, commit) as files:
+        return _models_in(files)
 
 
 @dataclass
@@ -84,7 +74,8 @@ class Released:
     Args:
         config: The configuration of the project.
         target_metadata: What env.py passes now.
-        since: The branch or the commit that is deployed; by default the main branch.
+        since: The branch or the commit that is deployed; by default the main branch. For a revision that it has already, it
+            is the commit before that.
         remarks: Why the models are not known, if so.
     """
 
@@ -103,7 +94,7 @@ class Released:
 
     def _released(self, file: Path) -> Models | None:
         try:
-            commit = self._commit_before(file.absolute())
+            commit = released_commit(file.absolute(), self.since)
         except NoRepository as error:
             return self._unknown(f"Could not load the deployed models: {error}")
         if commit is None:
@@ -111,12 +102,6 @@ class Released:
         if commit not in self._models:
             self._models[commit] = self._models_at(commit)
         return self._models[commit]
-
-    def _commit_before(self, file: Path) -> str | None:
-        """Return the merge base with the deployed branch; on that branch itself, the commit before the file was added."""
-        repository = Repository.around(file)
-        base = repository.merge_base(self.since)
-        return base if base is not None and base != repository.commit("HEAD") else repository.before(file)
 
     def _models_at(self, commit: str) -> Models | None:
         try:
@@ -145,7 +130,8 @@ def _may_be_one(first: Name, second: Name) -> bool:
     return first.name == second.name and (first.schema is None or second.schema is None or first == second)
 
 
-def _each(target_metadata: Any) -> Iterable[sa.MetaData]:
+def each_metadata(target_metadata: Any) -> Iterable[sa.MetaData]:
+    """Return each metadata of what env.py passes: one, several, or none."""
     several = isinstance(target_metadata, Sequence | Mapping) and not isinstance(target_metadata, str)
     given = target_metadata.values() if isinstance(target_metadata, Mapping) else target_metadata
     return [one for one in (given if several else [given]) if isinstance(one, sa.MetaData)]
@@ -154,30 +140,18 @@ def _each(target_metadata: Any) -> Iterable[sa.MetaData]:
 # In a separate process -------------------------------------------------------------------------------------------
 
 
-def _models_in(config: Config, root: Path, copy: Path) -> Models:
-    answer = copy / "safeops-models.json"
-    given = {
-        "ini": _moved(config.config_file_name, root, copy),
-        "toml": _moved(config.toml_file_name, root, copy),
-        "section": config.config_ini_section,
-        "x": getattr(config.cmd_opts, "x", None),
-        "root": str(root),
-        "copy": str(copy),
-        "answer": str(answer),
-    }
-    here = Path.cwd().resolve()
-    folder = copy / here.relative_to(root) if here.is_relative_to(root) else Path(given["ini"] or copy).parent
-    if not folder.is_dir():
-        raise ModelsUnknown(f"there was no folder {folder.relative_to(copy)}")
+def _models_in(files: ProjectFiles) -> Models:
+    answer = files.copy / "safeops-models.json"
     command = [sys.executable, "-W", "ignore", "-m", "safeops.review.models_at"]
+    given = json.dumps({**files.given(), "answer": str(answer)})
     try:
         done = subprocess.run(
-            command, input=json.dumps(given), cwd=folder, capture_output=True, text=True, timeout=MODELS_SECONDS
+            command, input=given, cwd=files.folder(), capture_output=True, text=True, timeout=MODELS_SECONDS
         )
     except subprocess.TimeoutExpired as error:
         raise ModelsUnknown(f"env.py had not ended after {MODELS_SECONDS} s") from error
     if not answer.exists():
-        raise ModelsUnknown(_last_line(done.stderr))
+        raise ModelsUnknown(last_line(done.stderr))
     return _answered(json.loads(answer.read_text(encoding="utf-8")))
 
 
@@ -189,15 +163,6 @@ def _answered(answer: dict[str, Any]) -> Models:
     return Models({Name(name, schema): frozenset(columns) for schema, name, columns in answer["tables"]})
 
 
-def _moved(file: Any, root: Path, copy: Path) -> str | None:
-    if file is None:
-        return None
-    path = Path(file).resolve()
-    if not path.is_relative_to(root):
-        raise ModelsUnknown(f"{path.name} is not in the repository")
-    moved = copy / path.relative_to(root)
-    return str(moved) if moved.exists() else None
-
-
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """Return the last line of what the process of env.py has written to its error output."""
     return text.strip().rpartition("\n")[2][-300:] or "env.py ended without an answer"

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import sqltext
 from safeops.databases.base import Database
+from safeops.databases.driver_text import send_again
 from safeops.databases.statements import Kind, allows_writes, kind_of, words_of
 from safeops.judging.schema import Schema
 from safeops.judging.sent import Recording
@@ -87,8 +88,7 @@ class LiveAnswers:
             return self._fetched(sql, parameters)
 
     def _fetched(self, sql: str, parameters: Any) -> Answer:
-        options = {} if parameters else {"no_parameters": True}
-        with self._connection.exec_driver_sql(sql, parameters or None, execution_options=options) as result:
+        with send_again(self._connection, sql, parameters) as result:
             if not result.returns_rows:
                 return Answer(is_real=True)
             return Answer(list(result.keys()), [tuple(row) for row in result.fetchmany(MOST_ROWS)], is_real=True)

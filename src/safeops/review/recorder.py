@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from safeops import _alembic
-from safeops.execution.helper import helpers_recorded_by
+from safeops.execution.recording import helpers_recorded_by
 from safeops.judging.sent import Call, Event, HelperSent, Place, Sent, Unseen
 from safeops.policy import assurance
 

@@ -75,6 +75,15 @@ class Repository:
         added = _git(self.root, *found)
         return self.commit(f"{added}^") if added else self.commit("HEAD")
 
+    def has(self, commit: str, file: Path) -> bool:
+        """Return whether a file existed at a commit."""
+        path = file.resolve().relative_to(self.root.resolve()).as_posix()
+        try:
+            _git(self.root, "cat-file", "-e", f"{commit}:{path}")
+        except NoRepository:
+            return False
+        return True
+
     def export(self, commit: str, folder: Path) -> None:
         """Write the files of a commit into a folder; the repository itself is not changed."""
         archive = folder / "archive.tar"

@@ -6,23 +6,25 @@ import sys
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import get_ident
 from time import perf_counter
 from types import FrameType
 from typing import Any
 
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.engine import Connection
 
 from safeops.databases import database_on
-from safeops.databases.connections import listening
+from safeops.databases.driver_text import sent_text
 from safeops.databases.ports import Port
 from safeops.databases.statements import Kind, kind_of, words_of
 from safeops.judging.sent import Event, Sent
 from safeops.judging.truths import Measured
 from safeops.naming import Name
+from safeops.observation import observed
 from safeops.planned import NOTHING, summary
+from safeops.review.listener import StatementListener, session_of
 from safeops.review.recorder import Recorder
 from safeops.runner.readiness import VERSION_TABLE
 
@@ -142,7 +144,7 @@ class Stopped(Exception):
     """
 
 
-class Trace:
+class Trace(StatementListener[Running]):
     """What a revision did, as it comes.
 
     Args:
@@ -153,11 +155,11 @@ class Trace:
     """Whether the statements of helpers are observed too."""
 
     def __init__(self, file: str) -> None:
+        super().__init__()
         self.committed = self.stopped = False
         self.observing_seconds = 0.0
         self._thread = get_ident()
         self._recorder = _Recorder(file)
-        self._running: dict[int, Running] = {}
         self._names: list[object] = []
         self._ended: Counter[int] = Counter()
         self._is_ignoring = False
@@ -175,18 +177,14 @@ class Trace:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Follow each connection of the process, for the block."""
-        listeners: dict[str, Callable[..., Any]] = {
-            "before_cursor_execute": self._before,
-            "after_cursor_execute": self._after,
-            "handle_error": self._failed,
-            "commit": self._commit,
-            "rollback": self._rollback,
+        with self._recorder.recording(), super().listening():
+            yield
+
+    def _listeners(self) -> dict[str, Callable[..., Any]]:
+        return {
+            **super()._listeners(),
             **dict.fromkeys(("do_execute", "do_execute_no_params"), self._instead),
         }
-        with self._recorder.recording(), ExitStack() as stack:
-            for name, listener in listeners.items():
-                stack.enter_context(listening(Engine, name, listener))
-            yield
 
     @property
     def is_undone(self) -> bool:
@@ -238,11 +236,9 @@ class Trace:
 
     # Events -----------------------------------------------------------------------------------------------------
 
-    def _before(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
-    ) -> None:
+    def on_statement(self, connection: Connection, sql: str, parameters: Any, many: bool) -> Running | None:
         if self._is_ignoring:
-            return
+            return None
         if self.stopped:
             # The revision has caught it, and continues.
             raise Stopped
@@ -251,21 +247,21 @@ class Trace:
             self.committed = True
             # Helpers query other sessions in separate threads.
             if not self.follows_helpers or get_ident() != self._thread:
-                return
+                return None
         else:
             self.comes(connection)
         times = len(parameters) if many else 1
         values = (parameters[0] if parameters else None) if many else parameters
-        text = _sql(connection, statement, parameters)
-        running = Running(text, values, times, self._last, _session(connection), is_of_helper)
-        self._running[id(cursor)] = running
-        if not is_silent(statement):
+        text = sent_text(connection, sql, parameters)
+        running = Running(text, values, times, self._last, session_of(connection), is_of_helper)
+        if not is_silent(sql):
             with self._own_time():
-                self._begin(running, self._tracer(connection), statement)
+                self._begin(running, self._tracer(connection))
         running.began = self.now()
+        return running
 
-    def _begin(self, running: Running, tracer: Tracer, statement: str) -> None:
-        running.before = tracer.begin(statement, running.parameters)
+    def _begin(self, running: Running, tracer: Tracer) -> None:
+        running.before = tracer.begin(running.sql, running.parameters)
         running.tracer = tracer
         running.transaction = self._number(tracer.transaction(running.before), running.session)
 
@@ -274,38 +270,29 @@ class Trace:
         done = running is not None and running.tracer is not None and running.tracer.is_done(running.before)
         return True if done else None
 
-    def _after(self, connection: Connection, cursor: Any, *_: Any) -> None:
-        running = self._came(cursor)
-        if running is not None:
-            with self._own_time():
-                measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
-            self._add(running, measured)
-            if not running.is_of_helper:
-                self.came(connection)
+    def on_result(self, connection: Connection, running: Running, rows: int) -> None:
+        self._note_seconds(running)
+        with self._own_time():
+            measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
+        self._add(running, measured)
+        if not running.is_of_helper:
+            self.came(connection)
 
-    def _failed(self, context: ExceptionContext) -> None:
-        running = self._came(getattr(context.execution_context, "cursor", None))
-        if running is None:
-            return
+    def on_error(self, running: Running, error: BaseException) -> None:
+        self._note_seconds(running)
         if running.tracer is not None:
-            self._add(running, running.tracer.failed(running.before, context.original_exception))
+            self._add(running, running.tracer.failed(running.before, error))
         else:
-            self._add(running, Measured(error=summary(context.original_exception)))
+            self._add(running, Measured(error=summary(error)))
 
-    def _came(self, cursor: Any) -> Running | None:
-        running = self._running.pop(id(cursor), None)
-        if running is not None:
-            running.seconds = self.now() - running.began
-            if running.tracer is not None and running.tracer.is_done(running.before):
-                running.seconds = running.tracer.seconds(running.before)
-        return running
+    def _note_seconds(self, running: Running) -> None:
+        running.seconds = self.now() - running.began
+        if running.tracer is not None and running.tracer.is_done(running.before):
+            running.seconds = running.tracer.seconds(running.before)
 
-    def _commit(self, connection: Connection) -> None:
-        self.committed = True
-        self._rollback(connection)
-
-    def _rollback(self, connection: Connection) -> None:
-        session = _session(connection)
+    def on_end(self, connection: Connection, *, commits: bool) -> None:
+        self.committed = self.committed or commits
+        session = session_of(connection)
         self._ended[session] += 1
         self.ended(session)
 
@@ -354,18 +341,7 @@ def _runs_in_helper(frame: FrameType | None) -> bool:
     return False
 
 
-def _session(connection: Connection) -> int:
-    return 0 if connection.invalidated else id(connection.connection.dbapi_connection)
-
-
-def _sql(connection: Connection, statement: str, parameters: Any) -> str:
-    """Return a statement as its server gets it: with a set of parameters, be it empty, drivers halve percent signs."""
-    doubled = connection.dialect.paramstyle in ("format", "pyformat") and not parameters
-    as_it_is = connection.get_execution_options().get("no_parameters")
-    return statement.replace("%%", "%") if doubled and not as_it_is else statement
-
-
 def traced(body: Callable[..., Any], trace: Trace, arguments: dict[str, Any]) -> None:
     """Run the body of a revision, and follow what it does."""
-    with trace.listening():
+    with observed(), trace.listening():
         body(**arguments)

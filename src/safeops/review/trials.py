@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 import safeops
 from safeops.databases import database_on
+from safeops.databases.driver_text import send_again
 from safeops.errors import Irreversible, SafeOpsError
 from safeops.execution.migration import current_connection
 from safeops.judging.replacements import Replacement
@@ -190,9 +191,7 @@ def _runner(code: str) -> Step:
 
 def _sender(sent: Sent) -> Step:
     def run() -> None:
-        values: Any = sent.parameters
-        options = {"no_parameters": True} if not values else {}
-        current_connection().exec_driver_sql(sent.sql, values or None, execution_options=options)
+        send_again(current_connection(), sent.sql, sent.parameters)
 
     return run
 

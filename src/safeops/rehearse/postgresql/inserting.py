@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from safeops.databases.definitions import Table
 from safeops.naming import Name
 from safeops.rehearse import inserting
+from safeops.rehearse.postgresql import exclusions
 
 PARTITIONS = """
 SELECT pg_get_partition_constraintdef(t.relid) FROM pg_partition_tree({id}) t WHERE t.isleaf AND t.relid <> {id}
@@ -25,10 +26,12 @@ SEQUENCE = re.compile(r"nextval\((.+::regclass)\)")
 class Inserts(inserting.Inserts):
     """Foreign keys that refer to later rows are checked at the end of the transaction."""
 
+    def with_keys(self, table: Table) -> Table:
+        return exclusions.with_keys(table)
+
     def refused(self, table: Table) -> str | None:
-        exclusions = table.of_kind("exclude")
-        periods = [one for one in table.constraints.values() if one.periods and one.kind != "foreign key"]
-        if found := [*exclusions, *periods]:
+        keys = [one for one in table.constraints.values() if one.periods and one.kind != "foreign key"]
+        if found := [*table.of_kind("exclude"), *(one for one in keys if not exclusions.is_met_by_ranges(one, table))]:
             return f"the constraint {found[0].name} compares each row with all others, and excludes those that overlap"
         return None
 

@@ -22,7 +22,6 @@ from safeops.rehearse.reports.tables import (
 from safeops.rehearse.reports.timeline import Timeline, timeline_of
 
 HERE = Path(__file__).parent
-OF_TRAFFIC = (waits_table, errors_table, lost_table)
 
 
 def check_installed() -> None:

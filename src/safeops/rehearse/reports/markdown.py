@@ -11,13 +11,14 @@ from safeops.rehearse.reports.words import (
     back_text,
     copy_text,
     latencies,
-    locks_text,
     others_text,
     production_rows,
     statements_of,
     traffic_text,
     work_text,
 )
+from safeops.rehearse.words import locks_together
+from safeops.review.reports.markdown import cell
 
 STATEMENTS = ("| statement | time | locks | work | application | longest wait |", "|---|---|---|---|---|---|")
 TRAFFIC = ("| table | phase | 99 % within | longest |", "|---|---|---|---|")
@@ -40,7 +41,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _revision(report, revision)
     yield from ("", f"**Traffic**: {traffic_text(report)}.")
     yield from _latencies(report)
-    yield from ("", f"**Downgrade**: {_cell(back_text(report))}.")
+    yield from ("", f"**Downgrade**: {cell(back_text(report))}.")
     projected = [f"| {' | '.join(cells)} |" for cells in production_rows(report)]
     yield from ("", *PRODUCTION, *projected) if projected else ()
     yield from _measured(report)
@@ -48,7 +49,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _revision(report: Report, revision: Report) -> Iterator[str]:
     shown, others = statements_of(report, revision["revision"])
-    yield from ("", f"**{revision['revision']}** {_cell(revision['message'])}: {duration_text(revision['seconds'])}")
+    yield from ("", f"**{revision['revision']}** {cell(revision['message'])}: {duration_text(revision['seconds'])}")
     if shown:
         yield from ("", *STATEMENTS, *map(_statement, shown))
     if others:
@@ -65,32 +66,29 @@ def _latencies(report: Report) -> Iterator[str]:
 
 def _statement(one: Any) -> str:
     wait = duration_text(one["longest_wait"]) if one["longest_wait"] else ""
-    sql = f"`{_cell(one['sql'][:120]).replace('`', '')}`"
-    cells = (sql, duration_text(one["seconds"]), _cell(locks_text(one)), _cell(work_text(one)), one["effect"], wait)
+    sql = f"`{cell(one['sql'][:120]).replace('`', '')}`"
+    locks, work = cell(locks_together(one["locks"])), cell(work_text(one))
+    cells = (sql, duration_text(one["seconds"]), locks, work, one["effect"], wait)
     return f"| {' | '.join(cells)} |"
 
 
 def _finding(finding: Report) -> Iterator[str]:
-    yield from ("", f"- **{finding['kind']}**: {_cell(finding['what'])} {_cell(finding['why'])}".rstrip())
+    yield from ("", f"- **{finding['kind']}**: {cell(finding['what'])} {cell(finding['why'])}".rstrip())
     if finding["sql"]:
-        yield f"  `{_cell(finding['sql']).replace('`', '')}` ({finding['revision']})"
+        yield f"  `{cell(finding['sql']).replace('`', '')}` ({finding['revision']})"
     for place, code in (("upgrade()", finding["instead"]), ("downgrade()", finding["instead_down"])):
         if code:
             yield from ("", f"  Write in {place} instead:", "", "  ```python", *_indented(code), "  ```")
     if finding["advice"]:
-        yield from ("", f"  {_cell(finding['advice'])}")
+        yield from ("", f"  {cell(finding['advice'])}")
 
 
 def _measured(report: Report) -> Iterator[str]:
     if report["measured"]:
         yield from ("", "<details><summary>How it was measured</summary>", "")
-        yield from (f"- {_cell(one)}" for one in report["measured"])
+        yield from (f"- {cell(one)}" for one in report["measured"])
         yield from ("", "</details>")
 
 
 def _indented(code: str) -> list[str]:
     return [f"  {line}" for line in code.splitlines()]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -64,8 +64,7 @@ class Page:
 
     @property
     def headline(self) -> str:
-        given = self.data.get("summary") or self.verdict.get("summary")
-        return sentence(clean(given or self._headline()))
+        return sentence(clean(self.data.get("summary") or self._headline()))
 
     def _headline(self) -> str:
         if self.state == UNKNOWN:
@@ -111,6 +110,8 @@ class Page:
         lost = self.traffic.get("lost")
         if lost is None:
             return Figure("Lost writes", "not measured", "there was no traffic", UNKNOWN)
+        if self.traffic.get("compared_rows") == 0:
+            return Figure("Lost writes", "not compared", "no writes are in the ledger", UNKNOWN)
         note = "of those acknowledged"
         return Figure("Lost writes", f"{lost:,}" if lost else "none", note, BAD if lost else GOOD)
 
@@ -205,17 +206,11 @@ class Page:
         yield "Traffic", self._sent()
         for label, key in (("Disk used", "disk_bytes"), ("Temporary files", "temporary_bytes")):
             yield label, size_text(self.data[key]) if (self.data.get(key) or 0) > 0 else ""
-        measured = self.data.get("measured") or ()
-        if isinstance(measured, Mapping):
-            yield from ((str(label), str(text)) for label, text in measured.items())
-        else:
-            texts = [measured] if isinstance(measured, str) else measured
-            yield "How", " ".join(sentence(str(text)) for text in texts)
+        yield "How", " ".join(sentence(str(text)) for text in self.data.get("measured") or ())
         yield (
             "Not covered",
             " ".join(sentence(str(note)) for key in ("notes", "not_compared") for note in self.traffic.get(key) or ()),
         )
-        yield "Command", str(self.data.get("command") or "")
         yield "safeops", str(self.data.get("safeops") or "")
 
     def _sent(self) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
 from safeops.rehearse.reports.svg import element_of
-from safeops.rehearse.reports.timeline import ALL_WAIT, BRIEF, EFFECTS, FREE, WRITES_WAIT, Lane, Mark, Timeline, worst
+from safeops.rehearse.reports.timeline import EFFECTS, Lane, Mark, Timeline, worst
 from safeops.rehearse.reports.wording import clean, shortened, took
 
 WIDE, NARROW = 920, 380

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safeops.planned import counted, size_text
+from safeops.rehearse.impact import FREE
 from safeops.rehearse.reports.tables import Cell, Table, revisions_of
-from safeops.rehearse.reports.timeline import BLOCKING, EFFECTS, FREE, effect_of, lanes_of, numbers_of, worst
+from safeops.rehearse.reports.timeline import BLOCKING, EFFECTS, effect_of, lanes_of, numbers_of, worst
 from safeops.rehearse.reports.wording import clean, shortened, took
+from safeops.rehearse.statement import NOT_SEEN, SAMPLED
 
 MOST_STATEMENTS, MOST_LOCKS = 250, 8
 """The most that the page lists."""
@@ -106,7 +108,7 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
         ),
         Cell(
             "\n".join(_locks(one.first)) or ("no new one" if one.since else "none"),
-            note=clean(_unsure(one.first) or _held(one.first)),
+            note="sampled" if one.first.get("seen") == SAMPLED else _held(one.first),
         ),
         Cell("\n".join(_work(one)) or "catalogue only"),
         Cell(took(sum(one.seconds)), "number", f"{one.times:,} times" if one.times > 1 else ""),
@@ -122,7 +124,7 @@ def _blocks(one: Statements, effect: str) -> str:
 
 def _locks(statement: Mapping[str, Any]) -> list[str]:
     locks = [clean(f"{table}: {lock}") for table, lock in (statement.get("locks") or {}).items()]
-    if not locks and statement.get("seen") == "not seen":
+    if not locks and statement.get("seen") == NOT_SEEN:
         return ["not seen"]
     more = len(locks) - MOST_LOCKS
     return [*locks[:MOST_LOCKS], f"and {more} more"] if more > 0 else locks
@@ -133,18 +135,11 @@ def _held(statement: Mapping[str, Any]) -> str:
     return f"held for {took(held)}" if statement.get("locks") and held - seconds >= NOTICED else ""
 
 
-def _unsure(statement: Mapping[str, Any]) -> str:
-    if statement.get("seen") == "sampled":
-        return "sampled"
-    return str(statement.get("unseen") or "") if statement.get("exact") is False else ""
-
-
 def _work(one: Statements) -> Iterator[str]:
     yield from (clean(f"rewrites {table}") for table in one.first.get("rewrote") or ())
     yield from (clean(f"builds an index of {table}") for table in one.first.get("built") or ())
     for table, rows in (one.first.get("scanned") or {}).items():
-        # 1 is a scan of which the rows are not known.
-        yield clean(f"scans {table}" + (f" ({counted(rows)})" if rows > 1 else ""))
+        yield clean(f"scans {table} ({counted(rows)})")
     if one.first.get("error"):
         yield clean(f"failed: {one.first['error']}")
     if one.rows:

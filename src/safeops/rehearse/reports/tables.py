@@ -6,14 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safeops.rehearse.reports.timeline import (
-    ALL_WAIT,
-    FREE,
-    WRITES_WAIT,
-    Lane,
-    Timeline,
-    numbers_of,
-)
+from safeops.rehearse.impact import ALL_WAIT, FREE, WRITES_WAIT
+from safeops.rehearse.reports.timeline import Lane, Timeline, numbers_of
 from safeops.rehearse.reports.wording import between, clean, shortened, took
 
 MOST_TABLES, MOST_WAITS = 200, 20
@@ -98,7 +92,7 @@ def waits_table(rehearsal: Mapping[str, Any]) -> Table | None:
         [
             Cell(clean(wait.get("table") or "a row"), "code"),
             Cell(took(wait.get("seconds") or 0), "number"),
-            Cell(clean(wait.get("lock") or "")),
+            Cell(clean(wait.get("lock") or ""), "lock"),
             Cell(_behind(wait, numbers), "number" if wait.get("statement") is not None else "code"),
             Cell(shortened(clean(wait.get("who") or ""), 300), "code"),
         ]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FREE, BRIEF, WRITES_WAIT, ALL_WAIT = "free", "brief", "writes wait", "all wait"
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, FREE, WRITES_WAIT
+
 EFFECTS = (FREE, BRIEF, WRITES_WAIT, ALL_WAIT)
 """What a statement does to the requests for a table, from the mildest."""
 BLOCKING = (WRITES_WAIT, ALL_WAIT)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from safeops.planned import counted, size_text
-from safeops.rehearse.blocking import FREE
+from safeops.rehearse.impact import FREE
 from safeops.rehearse.projection import Projected, duration_text
 
 Report = Mapping[str, Any]
@@ -37,14 +37,6 @@ def statements_of(report: Report, revision: str) -> tuple[list[Mapping[str, Any]
     return [one for one in own if one in worst], len(own) - len(worst)
 
 
-def locks_text(statement: Mapping[str, Any]) -> str:
-    """Return the locks of a statement, the tables with the same one together."""
-    tables: dict[str, list[str]] = {}
-    for table, lock in statement["locks"].items():
-        tables.setdefault(lock, []).append(table)
-    return ", ".join(f"{lock} on {' and '.join(names)}" for lock, names in tables.items())
-
-
 def work_text(statement: Mapping[str, Any]) -> str:
     """Return what a statement rewrote, built and read."""
     parts = [f"{word} {' and '.join(names)}" for word, names in _work(statement) if names]
@@ -66,7 +58,8 @@ def traffic_text(report: Report) -> str:
         return "none"
     errors = sum(error["count"] for error in traffic["errors"])
     done = f"{traffic['reads']:,} reads and {traffic['writes']:,} writes"
-    return f"{done}; {errors:,} failed, {traffic['lost']:,} acknowledged writes lost"
+    lost = f"{traffic['lost']:,} acknowledged writes lost" if traffic["compared_rows"] else "no writes compared"
+    return f"{done}; {errors:,} failed, {lost}"
 
 
 def others_text(others: int, shown: int) -> str:

@@ -8,13 +8,14 @@ from safeops.databases.statements import Kind, kind_of
 from safeops.databases.waiting import send
 from safeops.judging.sqlite.truths import EXCLUSIVE, RESERVED
 from safeops.rehearse import following
-from safeops.rehearse.following import FILE, Effects
+from safeops.rehearse.effects import FILE, Effects
 
 
 class Observer(following.Observer):
     """By the text of a statement, and the journal mode."""
 
     holds_after: ClassVar[bool] = True
+    how: ClassVar[str] = "SQLite counts neither what it writes to its log nor the bytes of temporary files."
 
     def begin(self) -> None:
         mode = send(self.database.connection, "PRAGMA journal_mode")[0][0]

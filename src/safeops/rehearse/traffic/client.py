@@ -37,6 +37,8 @@ class Client(Port):
     """Applications use statements that the server keeps prepared."""
     returns_key: ClassVar[bool] = False
     """An INSERT can return the key that the server made."""
+    given_key: ClassVar[str] = ""
+    """The words of an INSERT that gives a key which the server makes otherwise."""
     equals: ClassVar[str] = "IS NOT DISTINCT FROM"
     """Compares two values of which both may be NULL."""
 

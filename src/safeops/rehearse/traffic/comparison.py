@@ -23,7 +23,12 @@ from safeops.rehearse.traffic.sql import Statement, Variable, listed
 
 
 def compare(
-    ledger: Path, plan: TrafficPlan, engine: Engine, replacements: Replacements | None = None, name: str = "comparison"
+    ledger: Path,
+    plan: TrafficPlan,
+    engine: Engine,
+    replacements: Replacements | None = None,
+    name: str = "comparison",
+    most: int = SHOWN,
 ) -> Comparison:
     """Compare the writes in a ledger with the tables as they are now. No traffic must be running.
 
@@ -33,10 +38,11 @@ def compare(
         engine: Reaches the database.
         replacements: What the revisions have renamed, or given another type.
         name: What its session is called.
+        most: Losses that are returned one by one.
     """
     client, url = client_of(engine.url.render_as_string(hide_password=False))
     with engine.connect() as connection, closing(Session(client, url, name)) as session:
-        comparer = _Comparer(session, database_on(connection), replacements or Replacements())
+        comparer = _Comparer(session, database_on(connection), replacements or Replacements(), most)
         for place, traffic in enumerate(plan.tables):
             comparer.table(traffic, entries(ledger, place))
     return comparer.result()
@@ -62,9 +68,9 @@ class _Place:
 
 
 class _Comparer:
-    def __init__(self, session: Session, database: Database, replacements: Replacements) -> None:
+    def __init__(self, session: Session, database: Database, replacements: Replacements, most: int) -> None:
         self.session, self.client, self.database = session, session.client, database
-        self.replacements = replacements
+        self.replacements, self.most = replacements, most
         self.rows = self.lost = self.altered = 0
         self.losses: list[Loss] = []
         self.notes: list[str] = []
@@ -162,7 +168,7 @@ class _Comparer:
 
     def _lose(self, loss: Loss) -> None:
         self.lost += 1
-        if len(self.losses) < SHOWN:
+        if len(self.losses) < self.most:
             self.losses.append(loss)
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy.engine import Engine
-
 from safeops.errors import InvalidArgument
 from safeops.rehearse.traffic.expressions import evaluate
 from safeops.rehearse.traffic.plan import Script, Step, TrafficPlan
@@ -23,7 +21,7 @@ EXAMPLE = """\\set id random(1, 1000)
 SELECT * FROM users WHERE id = :id;"""
 
 
-def plan_from_file(path: Path | str, engine: Engine | None = None) -> TrafficPlan:
+def plan_from_file(path: Path | str) -> TrafficPlan:
     """Read traffic from a file.
 
     Each statement after a line ``-- rate: 20/s`` runs at that rate; statements up to the next such line run one after
@@ -32,7 +30,6 @@ def plan_from_file(path: Path | str, engine: Engine | None = None) -> TrafficPla
 
     Args:
         path: The file.
-        engine: Unused: a file needs nothing of the database.
 
     Raises:
         InvalidArgument: A line cannot be read.

@@ -121,6 +121,26 @@ class Lane(threading.Thread, ABC):
             self.books.stopping.wait(LOST)
 
 
+def end(lanes: Sequence[Lane], books: Books, grace: float) -> None:
+    """End clients; a statement that does not end is cancelled, and counts with the time that it has waited."""
+    books.stopping.set()
+    _join(lanes, grace)
+    for lane in lanes:
+        if lane.is_alive():
+            lane.session.client.cancel(lane.session)
+    _join(lanes, grace)
+    for lane in lanes:
+        if lane.is_alive():
+            lane.abandon()
+    books.ledger.close()
+
+
+def _join(lanes: Sequence[Lane], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for lane in lanes:
+        lane.join(max(deadline - time.monotonic(), 0))
+
+
 class TableLane(Lane):
     """A client that reads and writes single rows by key.
 
@@ -154,7 +174,7 @@ class TableLane(Lane):
             self._guarded(work, work.insert, lambda: self._insert(work, prepared))
         elif own and kind < 0.4:
             row = own.popleft()
-            self._guarded(work, work.delete, lambda: self._delete(work, row, prepared), row)
+            self._guarded(work, work.delete, lambda: self._remove(work, row, prepared), row)
         elif work.updates and kind < 0.9:
             self._update_one(work, prepared)
         elif work.updates:
@@ -188,7 +208,7 @@ class TableLane(Lane):
         self._kept(work, work.key(values), values, {})
         self.own[work.place].append(values)
 
-    def _delete(self, work: Work, row: Values, prepared: bool) -> None:
+    def _remove(self, work: Work, row: Values, prepared: bool) -> None:
         key: Key = work.key(row)
         cursor, _ = self.send(work.name, work.delete, key, writes=True, prepared=prepared)
         if cursor.rowcount == 1:
@@ -196,9 +216,12 @@ class TableLane(Lane):
 
     def _update_one(self, work: Work, prepared: bool) -> None:
         row = self._row(work)
-        if row is None:
-            return
-        statement, group = self.chance.choice(work.updates)
+        if row is not None:
+            self._update_columns(work, row, *self.chance.choice(work.updates), prepared)
+
+    def _update_columns(
+        self, work: Work, row: Values, statement: Statement, group: Sequence[str], prepared: bool
+    ) -> None:
         values = work.pool.change(group, row, self.chance)
 
         def update() -> None:

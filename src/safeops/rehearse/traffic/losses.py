@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 SHOWN = 5
@@ -49,13 +49,3 @@ class Comparison:
     losses: tuple[Loss, ...]
     altered: int = 0
     notes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "lost": self.lost,
-            "losses": [asdict(loss) for loss in self.losses],
-            "compared_rows": self.rows,
-            "altered_on_purpose": self.altered,
-            "not_compared": list(self.notes),
-        }

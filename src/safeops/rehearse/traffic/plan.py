@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from safeops.databases import database_on, definitions
 from safeops.databases.definitions import Table, names_in
 from safeops.naming import Name
+from safeops.rehearse.inserting import Inserts
 from safeops.rehearse.later_constraints import with_later
 
 
@@ -24,7 +25,6 @@ class Column:
         kind: "integer", "text", "uuid", or "other": which new values can be made.
         unique: Each row needs another value.
         written: It is written at all; the server makes generated columns and identities.
-        nullable: It accepts NULL.
         type: Its type as the server spells it.
     """
 
@@ -32,7 +32,6 @@ class Column:
     kind: str
     unique: bool
     written: bool
-    nullable: bool
     type: str = ""
 
     @property
@@ -108,9 +107,6 @@ class TrafficPlan:
     scripts: tuple[Script, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __add__(self, other: TrafficPlan) -> TrafficPlan:
-        return TrafficPlan(self.tables + other.tables, self.scripts + other.scripts, self.notes + other.notes)
-
     def as_json(self) -> dict[str, Any]:
         """Return the plan as plain data."""
         return asdict(self)
@@ -164,8 +160,9 @@ def plan_of(engine: Engine, tables: Iterable[Name], later: Mapping[Name, Table] 
         database = database_on(connection)
         home, later = connection.dialect.default_schema_name, later or {}
         found = {table: database.table(table) for table in dict.fromkeys(tables)}
+        with_keys = Inserts.of(database).with_keys
     traffic = [
-        _Described(name, with_later(table, later.get(name.at(home)))).traffic()
+        _Described(name, with_keys(with_later(table, later.get(name.at(home))))).traffic()
         for name, table in found.items()
         if table is not None
     ]
@@ -182,6 +179,7 @@ class _Described:
         keys = [*table.of_kind("unique"), *table.of_kind("primary key")]
         indexes = [index for index in table.indexes.values() if index.unique]
         self.uniques = [self._own(names_in(key)) for key in keys] + [self._own(names_in(one)) for one in indexes]
+        self.excluded = {name for one in table.of_kind("exclude") for name in names_in(one)}
         self.whole_keys = [self._own(key.columns) for key in keys]
         self.whole_keys += [self._own(index.names) for index in indexes if index.where is None]
         self.foreign = [self._own(key.columns) for key in table.of_kind("foreign key")]
@@ -189,7 +187,7 @@ class _Described:
 
     def traffic(self) -> TableTraffic:
         key = self._own(self.table.primary_key) or self._unique_key()
-        own = {name for unique in self.uniques for name in self._made_new(unique)}
+        own = self.excluded.union(*map(self._made_new, self.uniques))
         columns = tuple(self._column(column, own) for column in self.table.columns.values())
         # Whether the server does make it, a trial shows.
         numbered = len(key) == 1 and _kind(self.table.columns[key[0]].type) == "integer"
@@ -215,7 +213,7 @@ class _Described:
     def _column(self, column: definitions.Column, own: set[str]) -> Column:
         kind = "other" if self._is_foreign(column.name) else _kind(column.type)
         written = column.computed is None and "always" not in (column.identity or "").lower()
-        return Column(column.name, kind, column.name in own, written, column.nullable, column.type)
+        return Column(column.name, kind, column.name in own, written, column.type)
 
     def _groups(self, columns: Sequence[Column], key: Sequence[str]) -> Iterable[tuple[str, ...]]:
         tied = {name: {name} for name in self.names}

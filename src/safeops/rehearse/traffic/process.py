@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sqlalchemy.engine import URL, Engine
 from typing_extensions import Self
 
 from safeops.errors import SafeOpsError
+from safeops.rehearse.temporary_folder import temporary_folder
 from safeops.rehearse.traffic.comparison import compare
 from safeops.rehearse.traffic.losses import Comparison
 from safeops.rehearse.traffic.plan import TrafficPlan
@@ -63,16 +63,15 @@ class Traffic:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="safeops_traffic_"))
-        try:
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(temporary_folder("safeops_traffic_"))
+            stack.callback(self._end)
             self._start()
-        except BaseException:
-            self._end()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self._stack.close()
 
     @property
     def process_id(self) -> int | None:
@@ -189,7 +188,6 @@ class Traffic:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _command() -> Sequence[str]:

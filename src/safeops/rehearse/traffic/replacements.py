@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from safeops.execution.helper import helpers_recorded_by
+from safeops.execution.recording import helpers_recorded_by
 from safeops.naming import Name
 
 

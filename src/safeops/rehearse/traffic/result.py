@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from safeops.rehearse.impact import ALL_WAIT, BRIEF, WRITES_WAIT
 from safeops.rehearse.traffic.errors import TrafficError
 from safeops.rehearse.traffic.latencies import Wait
-from safeops.rehearse.traffic.losses import Comparison
 
-BRIEF = 0.5
+BRIEFLY = 0.5
 """Seconds up to which a wait is called brief."""
 
 
@@ -38,7 +37,6 @@ class TrafficResult:
         samples: For each table when statements began and how long they took: the slowest of each stretch of time.
         waits: When reads and writes waited 50 ms and longer.
         notes: What the traffic left out, and why.
-        comparison: What the comparison with the ledger found; None if there was none.
     """
 
     writes: int
@@ -50,7 +48,6 @@ class TrafficResult:
     samples: dict[str, list[tuple[float, float]]]
     waits: tuple[Wait, ...]
     notes: tuple[str, ...] = ()
-    comparison: Comparison | None = field(default=None)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrafficResult:
@@ -73,22 +70,7 @@ class TrafficResult:
         """The statements that were sent."""
         return self.reads + self.writes
 
-    @property
-    def lost(self) -> int:
-        """The acknowledged writes that the tables no longer have; 0 if they were not compared."""
-        return self.comparison.lost if self.comparison else 0
-
-    def phase(self, name: str) -> dict[str, dict[str, float]]:
-        """Return the figures of a phase for all tables together: the counts added, the slowest of the others."""
-        found: dict[str, dict[str, float]] = {}
-        for table in self.phases.get(name, {}).values():
-            for kind, figures in table.items():
-                known = found.setdefault(kind, dict.fromkeys(figures, 0))
-                for figure, value in figures.items():
-                    known[figure] = known[figure] + value if figure == "count" else max(known[figure], value)
-        return found
-
-    def blocked(self, table: str, brief: float = BRIEF) -> list[Stretch]:
+    def blocked(self, table: str, brief: float = BRIEFLY) -> list[Stretch]:
         """Return when statements of a table waited; in between it was free."""
         waits = [wait for wait in self.waits if wait.table == table]
         edges = sorted({edge for wait in waits for edge in (wait.began, wait.ended)})
@@ -99,33 +81,12 @@ class TrafficResult:
                 _extend(stretches, Stretch(began, ended, _how(over, brief)))
         return stretches
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as plain data, without the course over time."""
-        compared = self.comparison.as_json() if self.comparison else {"lost": None, "losses": []}
-        return {
-            "writes": self.writes,
-            "reads": self.reads,
-            "errors": [asdict(error) for error in self.errors],
-            "longest_wait": self.longest_wait,
-            "longest_sql": self.longest_sql,
-            **{
-                phase: dict(self._by_table(phase))
-                for phase in dict.fromkeys(["before", "during", "after", *self.phases])
-            },
-            "notes": list(self.notes),
-            **compared,
-        }
-
-    def _by_table(self, phase: str) -> Iterator[tuple[str, Any]]:
-        yield from self.phase(phase).items()
-        yield "tables", self.phases.get(phase, {})
-
 
 def _how(waits: list[Wait], brief: float) -> str:
     if max(wait.longest for wait in waits) < brief:
-        return "brief"
+        return BRIEF
     long = [wait for wait in waits if wait.longest >= brief]
-    return "writes wait" if all(wait.writes for wait in long) else "all wait"
+    return WRITES_WAIT if all(wait.writes for wait in long) else ALL_WAIT
 
 
 def _extend(stretches: list[Stretch], stretch: Stretch) -> None:

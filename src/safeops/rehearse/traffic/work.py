@@ -69,6 +69,11 @@ class Work:
         where = self._where() if self.traffic.key and self.rows else [" LIMIT 1"]
         return Statement.joined(f"SELECT {columns} FROM {self._table}", *where)
 
+    def read(self, names: Sequence[str]) -> Statement:
+        """Return the query of some columns of a row, by its key."""
+        columns = ", ".join(map(self.client.column, names))
+        return Statement.joined(f"SELECT {columns} FROM {self._table}", *self._where())
+
     @cached_property
     def delete(self) -> Statement:
         return Statement.joined(f"DELETE FROM {self._table}", *self._where())
@@ -91,6 +96,12 @@ class Work:
         values = listed([Variable(column.name)] for column in columns)
         returned = f" RETURNING {self.client.column(self.traffic.key[0])}" if self.returns_key else ""
         return Statement.joined(f"INSERT INTO {self._table} ({names}) VALUES (", *values, f"){returned}")
+
+    def inserted_with(self, names: Sequence[str]) -> Statement:
+        """Return the insert of a row whose key is given, also if the server makes those of others."""
+        columns = ", ".join(map(self.client.quoted, names))
+        values = listed([Variable(name)] for name in names)
+        return Statement.joined(f"INSERT INTO {self._table} ({columns}){self.client.given_key} VALUES (", *values, ")")
 
     @property
     def returns_key(self) -> bool:
@@ -163,9 +174,9 @@ class Work:
 
     def _note_replaced(self, session: Session, row: Values, values: Values) -> None:
         names = list(values)
-        read = ", ".join(self.client.column(name) for name in names)
-        query = Statement.joined(f"SELECT {read} FROM {self._table}", *self._where())
-        found = session.run(query, self.key({**row, **values} if not self.traffic.numbered else row)).fetchone()
+        found = session.run(
+            self.read(names), self.key({**row, **values} if not self.traffic.numbered else row)
+        ).fetchone()
         if found is None:
             raise LookupError("a row cannot be read by its key after it was written")
         self.unrecorded.update(

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ from typing import Any
 
 from safeops.naming import Name
 from safeops.rehearse.traffic.client import Session, client_of
-from safeops.rehearse.traffic.lanes import UNKNOWN, Books, Lane, TableLane
+from safeops.rehearse.traffic.lanes import UNKNOWN, Books, Lane, TableLane, end
 from safeops.rehearse.traffic.ledger import Ledger
 from safeops.rehearse.traffic.plan import Script, TrafficPlan
 from safeops.rehearse.traffic.scripts import ScriptLane
@@ -43,7 +42,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = json.loads(sys.stdin.readline())
     folder = Path(order["folder"])
-    threading.Thread(target=_watch_parent, args=[os.getppid(), folder], daemon=True).start()
+    threading.Thread(target=_watch_parent, args=[os.getppid()], daemon=True).start()
     try:
         traffic = Running(order, folder)
     except Exception as error:
@@ -58,7 +57,7 @@ def main() -> None:
             return
         traffic.obey(command)
         _tell(done=command["do"])
-    _abandon(folder)
+    _end_at_once()
 
 
 def _tell(**what: Any) -> None:
@@ -70,16 +69,15 @@ def _tell(**what: Any) -> None:
 _telling = threading.Lock()
 
 
-def _watch_parent(parent: int, folder: Path) -> None:
+def _watch_parent(parent: int) -> None:
     """End with the parent, also if a forked child of it keeps the input open."""
     while os.getppid() == parent:
         time.sleep(TICK)
-    _abandon(folder)
+    _end_at_once()
 
 
-def _abandon(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    # At once, also if clients wait for locks.
+def _end_at_once() -> None:
+    # Also if clients wait for locks.
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -123,24 +121,10 @@ class Running:
                 self.books.paused.clear()
 
     def stop(self) -> dict[str, Any]:
-        """End all clients; a statement that does not end is cancelled, and counts with the time that it has waited."""
-        self.books.stopping.set()
-        self._join(GRACE)
-        for lane in self.lanes:
-            if lane.is_alive():
-                self.client.cancel(lane.session)
-        self._join(GRACE)
-        for lane in self.lanes:
-            if lane.is_alive():
-                lane.abandon()
-        self.books.ledger.close()
+        """End all clients, and return what they met."""
+        end(self.lanes, self.books, GRACE)
         errors = [asdict(error) for error in self.books.errors.all()]
         return {**self.books.latencies.as_json(), "errors": errors, "notes": self.notes}
-
-    def _join(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        for lane in self.lanes:
-            lane.join(max(deadline - time.monotonic(), 0))
 
     def _pause(self, seconds: float) -> None:
         self.books.paused.set()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from safeops.databases.driver_text import driver_text
 from safeops.databases.statements import Kind, kind_of, names_in, words_of
 from safeops.judging.mysql.truths import BLOCKS
 from safeops.judging.truths import CATALOGUE, ROWS, Measured
@@ -183,8 +184,9 @@ class Tracer(tracing.Tracer):
 
     def _timed(self, change: Change, sql: str, parameters: Any) -> None:
         began = perf_counter()
-        with closing(self.database.connection.connection.cursor()) as cursor:
-            cursor.execute(sql, parameters)
+        connection = self.database.connection
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(driver_text(sql, parameters, connection.dialect), parameters)
         change.seconds = perf_counter() - began
 
     def _rows(self, sql: str) -> list[Any]:

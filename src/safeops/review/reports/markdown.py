@@ -36,7 +36,7 @@ def _rows(revision: ReviewedRevision) -> Iterator[str]:
             SIGNS.get(finding.verdict, finding.verdict),
             line,
             f"[`{finding.rule}`]({page_of(finding.rule)})",
-            *map(_cell, texts),
+            *map(cell, texts),
         )
         yield f"| {' | '.join(cells)} |"
 
@@ -46,7 +46,8 @@ def _place(revision: ReviewedRevision, finding: Finding) -> str:
     return f"{path_in_repository(place.file)}:{place.line}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text for a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

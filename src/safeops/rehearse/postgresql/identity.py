@@ -14,10 +14,10 @@ FACTS = {
 }
 
 
-class Copies(production.Copies):
+class Identity(production.Identity):
     """By the identifier of the cluster, which a replica shares, and by when the server was started."""
 
-    def identity(self) -> set[tuple[str, ...]]:
+    def facts(self) -> set[tuple[str, ...]]:
         name, found = str(self.scalar("SELECT current_database()")), set[tuple[str, ...]]()
         self.run("SET timezone = 'UTC'")
         for fact, sql in FACTS.items():

@@ -8,14 +8,14 @@ import shlex
 from safeops.rehearse import production
 
 
-class Copies(production.Copies):
+class Identity(production.Identity):
     """By the file, which may have several names."""
 
     @property
     def _path(self) -> str:
         return next((row[2] for row in self.read("PRAGMA database_list") if row[1] == "main"), "")
 
-    def identity(self) -> set[tuple[str, ...]]:
+    def facts(self) -> set[tuple[str, ...]]:
         if not self._path:
             return set()
         facts: set[tuple[str, ...]] = {("path", os.path.realpath(self._path))}

@@ -11,10 +11,10 @@ from safeops.rehearse import production
 FACTS = {"server": "SELECT @@server_uuid", "place": "SELECT CONCAT_WS(' ', @@hostname, @@port, @@datadir)"}
 
 
-class Copies(production.Copies):
+class Identity(production.Identity):
     """By the identifier of the server, and by its host, port and folder."""
 
-    def identity(self) -> set[tuple[str, ...]]:
+    def facts(self) -> set[tuple[str, ...]]:
         name, found = str(self.scalar("SELECT DATABASE()")), set[tuple[str, ...]]()
         for fact, sql in FACTS.items():
             with suppress(DBAPIError):
