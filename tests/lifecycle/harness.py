@@ -9,24 +9,24 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same, definitions
-from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, run_sql, statements_of
+from tests.projects import is_read, is_watched, migrate, run_sql, statements_of
 from tests.servers import Database
-from tests.whole import several
+from tests.whole import several, unless_repeated
 
 from safeops.backfilling.state import LEASE
+from safeops.testing.stopping import Point, Stop, different
 
 PROGRESS = "safeops_backfill"
 Body = Callable[[], Any]
+Migration = Callable[[], object]
 Prepare = Sequence[str] | Callable[[Database], object]
 
 
@@ -100,10 +100,6 @@ def up_up_down_down_up(
 # --- crashes ---------------------------------------------------------------------------------------------
 
 
-class Crash(BaseException):
-    """The process has ended: nothing may catch it, and nothing more reaches the server."""
-
-
 def crash_everywhere(
     new_database: Callable[[], Database],
     body: Body,
@@ -120,7 +116,8 @@ def crash_everywhere(
     """Stops the body after each of its statements, runs it again, and compares with an undisturbed run.
 
     Of several statements in one transaction it stops after the last one, and after the commit: a stop after any other
-    leaves the same, which is what was committed before. Without --whole it stops once after each kind of statement.
+    leaves the same, which is what was committed before. Without --whole, and if another server has proved it, it stops once
+    after each kind of statement.
 
     Two ways to stop: an exception that nothing catches, with every session of the migration ended; and
     SIGKILL to a forked child, at a few of the points.
@@ -142,42 +139,52 @@ def crash_everywhere(
     # Without a server, the claim of the crashed runner (this process) looks like that of a living one.
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
 
-    def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
+    def counts(statement: str) -> bool:
+        return (every_read or not _reads(statement)) and (every_checkpoint or PROGRESS not in statement)
+
+    def stop_at(point: int, run: Callable[[Stop, Migration], None]) -> None:
         database = fresh()
-        stop = _Stop(database, at=point, every_read=every_read, every_checkpoint=every_checkpoint)
-        run(stop, body, down)
+        stop = _stop(database, counts, point)
+        run(stop, lambda: migrate(database, body, down=down))
         database.end_sessions()
         if after_crash is not None:
             after_crash(database)
         when = f"stopped at point {point} of {points} ({run.__name__.strip('_')}) and run again"
+        sent = [one.sql for one in stop.points]
         try:
             migrate(database, body, down=down)
         except Exception as error:
-            raise AssertionError(f"{when}: {error!r}\nbefore the stop: {stop.sent}") from error
-        assert_same(expected, compare(database), f"{when}\nbefore the stop: {stop.sent}")
+            raise AssertionError(f"{when}: {error!r}\nbefore the stop: {sent}") from error
+        assert_same(expected, compare(database), f"{when}\nbefore the stop: {sent}")
         _dropped(database)
 
     undisturbed = fresh()
-    count = _Stop(undisturbed, at=None, every_read=every_read, every_checkpoint=every_checkpoint)
-    with count.armed():
-        migrate(undisturbed, body, down=down)
-    points, expected = count.points, compare(undisturbed)
+    count = _stop(undisturbed, counts)
+    count.run(lambda: migrate(undisturbed, body, down=down))
+    points, expected = len(count.points), compare(undisturbed)
     _dropped(undisturbed)
     if not points:
         raise AssertionError("the body sent no statement that changes anything")
     with lease:
-        for point, run in _stops(count, kills):
+        for point, run in _stops(count.points, kills):
             stop_at(point, run)
     undisturbed.drop()
     return points
 
 
-def _stops(count: _Stop, kills: int) -> list[tuple[int, Callable[[_Stop, Body, bool], None]]]:
+def _stop(database: Database, counts: Callable[[str], bool], at: int | None = None) -> Stop:
+    def watched(connection: sa.Connection) -> bool:
+        return is_watched(connection, database)
+
+    return Stop(watched, database.end_sessions, at, counts, closes=database.kind == "sqlite")
+
+
+def _stops(points: Sequence[Point], kills: int) -> list[tuple[int, Callable[[Stop, Migration], None]]]:
     """The points to stop at, and how."""
-    different = _different(count.undone)
-    killed = [different[place - 1] for place in _spread(len(different), several(min(kills, 1), kills))]
-    points = several(_samples(different, count.sent), different)
-    return [*((point, _by_exception) for point in points), *((point, _by_sigkill) for point in killed)]
+    numbers = different(points)
+    killed = [numbers[place - 1] for place in _spread(len(numbers), several(min(kills, 1), kills))]
+    chosen = unless_repeated(_samples(numbers, points), numbers)
+    return [*((point, _by_exception) for point in chosen), *((point, _by_sigkill) for point in killed)]
 
 
 def _dropped(copy: Database) -> None:
@@ -188,25 +195,19 @@ def _dropped(copy: Database) -> None:
         copy.server.drop(copy.url)
 
 
-def _different(undone: Sequence[bool]) -> list[int]:
-    """The points that differ in what they leave: of several in a row that all leave what was committed before, the last."""
-    followed = zip(undone, [*undone[1:], False], strict=True)
-    return [point for point, (own, next_) in enumerate(followed, 1) if not (own and next_)]
-
-
-def _samples(points: Sequence[int], sent: Sequence[str]) -> list[int]:
+def _samples(numbers: Sequence[int], points: Sequence[Point]) -> list[int]:
     """The first of the points, the last one, and the one in the middle of those after the same kind of statement."""
     kinds: dict[str, list[int]] = {}
-    for point in points:
-        kinds.setdefault(" ".join(sent[point - 1].upper().split()[:2]), []).append(point)
+    for number in numbers:
+        kinds.setdefault(" ".join(points[number - 1].sql.upper().split()[:2]), []).append(number)
     for nothing_yet in ("BEGIN", "BEGIN IMMEDIATE", "START TRANSACTION", "ROLLBACK"):
         kinds.pop(nothing_yet, None)
-    return sorted({*points[:1], *points[-1:], *(alike[len(alike) // 2] for alike in kinds.values())})
+    return sorted({*numbers[:1], *numbers[-1:], *(alike[len(alike) // 2] for alike in kinds.values())})
 
 
 def _maker(model: Database, new_database: Callable[[], Database], prepare: Prepare) -> Callable[[], Database]:
     """Makes a database like the model: by what prepared it, or out of its dump, which is faster than earlier phases."""
-    script = model.server.script_of(model.name) if several(callable(prepare), False) else ""
+    script = model.server.script_of(model.name) if unless_repeated(callable(prepare), False) else ""
 
     def restored() -> Database:
         database = new_database()
@@ -233,140 +234,31 @@ def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None
     return fresh
 
 
-@dataclasses.dataclass
-class _Stop:
-    """Counts the points at which a migration can stop, and stops it at one of them.
-
-    A point is after a statement that changes something, and after a commit of such statements.
-    """
-
-    database_: Database | None
-    at: int | None
-    every_read: bool = False
-    every_checkpoint: bool = False
-    kill: bool = False
-    points: int = 0
-    dead: bool = False
-    sent: list[str] = dataclasses.field(default_factory=list)
-    undone: list[bool] = dataclasses.field(default_factory=list)
-    """For each point: a stop there reverts what was sent since the point before."""
-    _open: set[int] = dataclasses.field(default_factory=set)
-    _written: bool = False
-    _committed: bool = False
-    _cursor: Any = None
-    _connections: list[Any] = dataclasses.field(default_factory=list)
-
-    @property
-    def database(self) -> Database:
-        assert self.database_ is not None
-        return self.database_
-
-    @contextmanager
-    def armed(self) -> Iterator[None]:
-        on_engine: dict[str, Callable[..., Any]] = {
-            "before_cursor_execute": self._before,
-            "after_cursor_execute": self._after,
-            "commit": self._commit,
-            "do_connect": self._connect,
-        }
-        with listening(on_engine), listening({"connect": self._connected}, sa.pool.Pool):
-            yield
-
-    def _before(self, connection: sa.Connection, *_: object) -> None:
-        if is_watched(connection, self.database):
-            self._refuse_if_dead()
-            if self._committed:
-                self._committed = False
-                self._point("COMMIT", undone=False)
-
-    def _after(self, connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
-        if is_watched(connection, self.database) and self._counts(statement):
-            self._written |= not is_autocommit(connection)
-            self._cursor = cursor
-            self._point(statement, undone=self._is_undone(connection, statement))
-
-    def _is_undone(self, connection: sa.Connection, statement: str) -> bool:
-        """Whether a stop right after a statement reverts it; not used for MariaDB, on which some statements commit."""
-        word, owner = statement.split()[0].upper(), id(connection.connection.dbapi_connection)
-        if word in ("BEGIN", "COMMIT", "ROLLBACK"):
-            (self._open.add if word == "BEGIN" else self._open.discard)(owner)
-            return word != "COMMIT" and self.database.kind != "mysql"
-        transactional = self.database.kind == "postgresql" and not is_autocommit(connection)
-        return transactional or (owner in self._open and self.database.kind != "mysql")
-
-    def _counts(self, statement: str) -> bool:
-        return (self.every_read or not _reads(statement)) and (self.every_checkpoint or PROGRESS not in statement)
-
-    def _commit(self, connection: sa.Connection) -> None:
-        if is_watched(connection, self.database):
-            self._refuse_if_dead()
-            # The event comes before the commit itself: the point is before the next statement.
-            self._committed, self._written = self._committed or self._written, False
-
-    def _connect(self, *_: object) -> None:
-        self._refuse_if_dead()
-
-    def _connected(self, dbapi_connection: Any, _record: object) -> None:
-        self._connections.append(dbapi_connection)
-
-    def _refuse_if_dead(self) -> None:
-        if self.dead:
-            raise Crash
-
-    def _point(self, statement: str, *, undone: bool) -> None:
-        self.points += 1
-        self.undone.append(undone)
-        self.sent.append(" ".join(statement.split()))
-        if self.points == self.at:
-            self._die()
-
-    def _die(self) -> None:
-        if self.kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.dead = True
-        if self.database.kind == "sqlite":
-            # A connection that is closed lives on until its last cursor is closed, as after RETURNING.
-            for open_ in (self._cursor, *self._connections):
-                open_.close()
-        # The server discards what was not committed, and every session-level lock.
-        self.database.end_sessions()
-        raise Crash
-
-
 def _reads(statement: str) -> bool:
     """Of what begins with WITH only the questions to the catalogue are sent here."""
     return is_read(statement) or bool(re.match(r"\s*WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE)\b)", statement, re.I | re.S))
 
 
-def _by_exception(stop: _Stop, body: Body, down: bool) -> None:
-    with stop.armed():
-        try:
-            migrate(stop.database, body, down=down)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            # Cleaning up over a dead connection raises errors of all sorts, as in life.
-            if not stop.dead:
-                raise
+def _by_exception(stop: Stop, migration: Migration) -> None:
+    stop.run(migration)
 
 
-def _by_sigkill(stop: _Stop, body: Body, down: bool) -> None:
-    stop.kill = True
+def _by_sigkill(stop: Stop, migration: Migration) -> None:
+    stop.kills = True
     sys.stdout.flush()
     sys.stderr.flush()
     # A fork: the body may be a closure.
     child = os.fork()
     if child == 0:
-        _run_and_exit(stop, body, down)
+        _run_and_exit(stop, migration)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
         raise AssertionError("the migration failed in the child process; its traceback is on stderr")
 
 
-def _run_and_exit(stop: _Stop, body: Body, down: bool) -> None:
+def _run_and_exit(stop: Stop, migration: Migration) -> None:
     try:
-        with stop.armed():
-            migrate(stop.database, body, down=down)
+        stop.run(migration)
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

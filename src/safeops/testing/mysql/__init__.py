@@ -1,0 +1,1 @@
+"""MariaDB and MySQL: what tests of revisions need of them."""

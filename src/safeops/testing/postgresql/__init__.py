@@ -1,0 +1,1 @@
+"""PostgreSQL: what tests of revisions need of it."""

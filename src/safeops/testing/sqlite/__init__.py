@@ -1,0 +1,1 @@
+"""SQLite: what tests of revisions need of it."""
