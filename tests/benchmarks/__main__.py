@@ -11,6 +11,7 @@ rounds. TMPDIR chooses the disk of the servers. A part that was interrupted keep
 from __future__ import annotations
 
 import argparse
+import compileall
 import datetime
 import itertools
 import tempfile
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folders = {"": builds.PRESENT}
             if options.against != "none":
                 folders[builds.short(options.against)] = stack.enter_context(builds.unpacked(options.against))
+            for folder in folders.values():
+                # As pip does when it installs: else each run compiles what it imports, which no deployment does.
+                compileall.compile_dir(folder, quiet=1)
             bench = Bench(results, folders, options.quick, options.repeat, lambda: results.write(path))
             for name, in_memory in itertools.product(options.servers, (False, True)):
                 _measure(bench, name, in_memory, options.only)
@@ -63,6 +67,9 @@ def _measure(bench: Bench, name: str, in_memory: bool, only: Sequence[str]) -> N
         with server.started(name, in_memory=in_memory) as running:
             for module, part in chosen:
                 bench.measure(running, module, part)
+                if (commit := builds.present()) != bench.results.commit:
+                    bench.results.commits[part.name] = commit
+                    bench.keep()
     except MissingServer as missing:
         say(f"left out: {missing}")
 

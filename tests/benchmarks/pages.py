@@ -47,10 +47,14 @@ def rendered(text: str, results: Results) -> str:
 def _method(results: Results) -> str:
     machine, at = results.machine, f" at commit {results.commit}" if results.commit else ""
     memory = results.settings["PostgreSQL"]["shared_buffers"]
+    again: dict[str, list[str]] = {}
+    for part, commit in results.commits.items():
+        again.setdefault(commit, []).append(f'"{results.titles[part]}"')
+    later = [f" Measured again at commit {commit}: {', '.join(titles)}." for commit, titles in again.items()]
     return _lines(
         f"Measured on {results.started[:10]}{at} on {machine['cores']} cores ({machine['processor']}) and a disk that"
         f" flushes a page in {machine['flush_ms']:.2f} ms. The servers have {memory} of buffers and the durability of their"
-        " defaults. Each figure is the median of the rounds, with the lowest and the highest."
+        " defaults. Each figure is the median of the rounds, with the lowest and the highest." + "".join(later)
     )
 
 

@@ -80,6 +80,8 @@ class Results:
     settings: dict[str, dict[str, str]]
     titles: dict[str, str]
     series: list[Series] = dataclasses.field(default_factory=list)
+    commits: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Of the parts that were measured again at another commit."""
 
     def write(self, path: Path) -> None:
         """Keep the file as it was if this is interrupted."""
