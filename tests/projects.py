@@ -150,12 +150,22 @@ def run_sql(database: Database, script: str) -> str:
 # --- statements ------------------------------------------------------------------------------------------
 
 _DDL = re.compile(r"\s*(?:CREATE|ALTER|DROP|TRUNCATE|COMMENT|RENAME|REINDEX|CLUSTER|DO|GRANT|REVOKE)\b", re.IGNORECASE)
-_READ = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|SET|RESET|DESCRIBE|PRAGMA(?!.*writable_schema))\b", re.IGNORECASE)
+ALONG = "safeops_along"
+"""The execution option of safeops that has what is sent before a statement; earlier releases have none."""
+# EXECUTE safeops_1: the catalogue query, as a session has prepared it.
+_READS = r"SELECT|SHOW|EXPLAIN|SET|RESET|DESCRIBE|EXECUTE\s+safeops_\d+|PRAGMA(?!.*writable_schema)"
+_READ = re.compile(rf"\s*(?:{_READS})\b", re.IGNORECASE)
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 class Statements(list[str]):
-    """What was sent, in order; the ends of transactions as "COMMIT" and "ROLLBACK"."""
+    """What was sent, in order; the ends of transactions as "COMMIT" and "ROLLBACK".
+
+    Args:
+        along: What safeops sent in one message with a statement, before it.
+    """
+
+    along: list[str]
 
     @property
     def sql(self) -> list[str]:
@@ -192,10 +202,15 @@ def statements_of(database: Database) -> Iterator[Statements]:
             assert len(sent.round_trips) <= 2
     """
     sent = Statements()
+    sent.along = []
 
-    def statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
+    def statement(
+        connection: sa.Connection, _cursor: object, text: str, _parameters: object, context: Any, _many: bool
+    ) -> None:
         if is_watched(connection, database):
             sent.append(text)
+            along = context.execution_options.get(ALONG) if context is not None else None
+            sent.along += [along] if along is not None else []
 
     def end(word: str) -> Callable[[sa.Connection], None]:
         def ended(connection: sa.Connection) -> None:

@@ -6,14 +6,18 @@ Here it comes to every test on a server other than the first of CORE that the te
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases names.
 
-`--whole` runs the latter on all of CORE too, and each case of the others on its first server and on a further one:
+`--whole` runs the latter on all of CORE too, and each case of the others on its first server, and every second one on a
+further one:
 
-    that is for all of CORE         of MariaDB and SQLite the one that the case falls on by its name
+    that is for all of CORE         MariaDB and SQLite in turn
     marked whole by its author      one server of CORE: half of the cases the first, the others a further one; of the
                                     parameters of an ordinary one every second
     on a server in BETWEEN          of these the one that the name of the test falls on
-    on MySQL                        every ninth of the cases that run on MariaDB, crashes included
-    parameters, on PostgreSQL 15    every third
+    on MySQL                        every eighteenth of the cases that run on MariaDB, crashes included
+    on PostgreSQL 15                every third test, and every sixth of parameters; of those not for 18 every third
+
+A test that stops a helper everywhere stops it after each statement on its first server, and for every second of its cases on
+MariaDB and SQLite; the other cases, and other servers of the same kind, stop once after each kind of statement.
 
 What names its server, or has the mark `smoke`, runs there in any case, but for the first two and the last. --exhaustive
 runs all of them.
@@ -29,7 +33,7 @@ from zlib import crc32
 
 import pytest
 
-from tests.servers import ALL, CORE
+from tests.servers import ALL, CORE, MYSQL
 
 LIFE = {"crash_everywhere", "up_up_down_down_up"}
 """What a test calls to see a helper through its life."""
@@ -42,12 +46,21 @@ USUAL = 300.0
 
 T = TypeVar("T")
 
-_whole = _exhaustive = False
+REPEATS = pytest.StashKey[bool]()
+PLACE = pytest.StashKey[int]()
+"""The place of a case among those of its test; 0 for one that its first server does not have."""
+
+_whole = _exhaustive = _repeats = False
 
 
 def several(short: T, whole: T) -> T:
     """Of two numbers of rounds, or lists of cases, the one that this run has time for."""
     return whole if _whole else short
+
+
+def unless_repeated(short: T, whole: T) -> T:
+    """The same, but the short one also if the test that runs now repeats on its server what another one proves."""
+    return short if _repeats and not _exhaustive else several(short, whole)
 
 
 def sample(cases: Sequence[T], step: int) -> Sequence[T]:
@@ -56,8 +69,8 @@ def sample(cases: Sequence[T], step: int) -> Sequence[T]:
 
 
 def alike(one: float, other: float) -> bool:
-    """Whether two measurements of the same wait agree: within a fifth by hand, next to other tests only roughly."""
-    return abs(one - other) <= (0.2 * other if _exhaustive else 0.5 * other + 0.5)
+    """Whether two measurements of the same wait agree; next to other tests a wait must take seconds for that."""
+    return abs(one - other) <= 0.2 * other + 0.05
 
 
 def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
@@ -76,6 +89,12 @@ def pytest_configure(config: pytest.Config) -> None:
     global _whole, _exhaustive
     _exhaustive = config.getoption("--exhaustive")
     _whole = config.getoption("--whole") or _exhaustive
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    global _repeats
+    _repeats = item.stash.get(REPEATS, False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,8 +127,10 @@ def _seconds(item: pytest.Item) -> float:
 
 def _mark_by_server(items: Sequence[pytest.Item]) -> None:
     servers, first = _servers_of_tests(items), _first_servers(items)
+    _number_cases(items, first)
     for item in items:
         test = _test_of(item)
+        item.stash[REPEATS] = _is_repeated(item, servers[test], first.get(test, ""))
         if _is_left_out(item, servers[test], first.get(test, "")):
             item.add_marker("exhaustive")
         wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(test, "")}
@@ -130,16 +151,32 @@ def _is_left_out(item: pytest.Item, servers: set[str], first: str) -> bool:
     if item.get_closest_marker("smoke"):
         return False
     if server == "mysql97":
-        return number % 9 != 0 and not _is_named(item, server)
+        return number % 18 != 0 and not _is_named(item, server)
     is_whole = bool(item.get_closest_marker("whole"))
     if _is_a_life(item) or (server == first and not is_whole):
         return False
     # Other bits of the number choose the server.
     if is_whole and _case(item) and number >> 8 & 1:
         return True
+    if server in CORE and is_whole:
+        return server not in _chosen(number, servers, first, alone=True)
     if server in CORE:
-        return server not in _chosen(number, servers, first, alone=is_whole)
+        place = item.stash[PLACE]
+        turn = 2 * (crc32(_test_of(item).encode()) + place // 2)
+        return (place % 2 == 1 and servers >= {*CORE}) or server not in _chosen(turn, servers, first, alone=False)
+    if server == "pg15" and "pg18" in servers:
+        return number % (6 if _case(item) else 3) != 0
     return bool(_case(item)) and number % 3 != 0
+
+
+def _is_repeated(item: pytest.Item, servers: set[str], first: str) -> bool:
+    """Whether the same is proved on another server: on the one of its kind in CORE, or every second case on the first."""
+    if len(_servers_of(item)) != 1:
+        return False
+    (server,) = _servers_of(item)
+    if server not in CORE:
+        return ("mariadb" if server in MYSQL else "pg18") in servers
+    return server != first and bool(_case(item)) and _number_of_case(item) % 2 == 1
 
 
 def _chosen(number: int, servers: set[str], first: str, *, alone: bool) -> set[str]:
@@ -153,6 +190,17 @@ def _chosen(number: int, servers: set[str], first: str, *, alone: bool) -> set[s
 
 def _is_named(item: pytest.Item, server: str) -> bool:
     return any(server in mark.args for mark in item.iter_markers("only"))
+
+
+def _number_cases(items: Sequence[pytest.Item], first: dict[str, str]) -> None:
+    places: dict[str, dict[str, int]] = {}
+    for item in items:
+        test = _test_of(item)
+        if first.get(test) in _servers_of(item):
+            known = places.setdefault(test, {})
+            known.setdefault(_case(item), len(known))
+    for item in items:
+        item.stash[PLACE] = places.get(_test_of(item), {}).get(_case(item), 0)
 
 
 def _number_of_case(item: pytest.Item) -> int:

@@ -154,6 +154,16 @@ def test_a_pyproject_that_names_the_directory_gets_the_rest(init: Init, tmp_path
     alembic(tmp_path, "upgrade head", "current", DATABASE_URL="sqlite:///it.db")
 
 
+def test_configure_works_if_pyproject_alone_has_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/db"\n')
+    (tmp_path / "db/versions").mkdir(parents=True)
+    (tmp_path / "db/env.py").write_text(
+        "from alembic import context\nfrom safeops import configure\n\nconfigure(lock_timeout=1)\n"
+        "context.configure(dialect_name='sqlite')\ncontext.run_migrations()\n"
+    )
+    alembic(tmp_path, "upgrade head --sql")
+
+
 def test_a_file_in_the_way_of_the_directory_is_an_error(init_files: Init, tmp_path: Path) -> None:
     (tmp_path / "migrations").touch()
     status, said = init_files()

@@ -114,6 +114,26 @@ def test_what_equals_the_models_is_not_found(authored: Authored) -> None:
     assert body(authored.write(same())) == "pass"
 
 
+@pytest.mark.only("postgresql")
+def test_a_colon_in_a_text_of_the_models_begins_no_parameter(authored: Authored) -> None:
+    # SQLAlchemy takes it for one without a value, and writes NULL.
+    def same() -> sa.MetaData:
+        return table(
+            sa.Column("c", sa.Text, server_default=sa.text("'{\"a\":1}'")),
+            sa.Column("d", sa.Text, sa.Computed("c || ':x'", persisted=True)),
+            sa.Index("ix_text", sa.text("(c || ':x')")),
+            sa.Index("ix_where", "c", postgresql_where=sa.text("c <> ':x'")),
+        )
+
+    authored.write(same())
+    authored.upgrade()
+    made = authored.rows("SELECT indexdef FROM pg_indexes WHERE indexname IN ('ix_text', 'ix_where')")
+    assert [":x" in definition for (definition,) in made] == [True, True]
+    row = authored.rows("""INSERT INTO "T t" (id, name) VALUES (1, 'n') RETURNING c, d""")
+    assert row == [('{"a":1}', '{"a":1}:x')]
+    assert body(authored.write(same())) == "pass"
+
+
 @pytest.mark.only("mysql")
 def test_the_server_is_queried_next_to_a_fulltext_index(authored: Authored) -> None:
     def same() -> sa.MetaData:

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 from alembic import op
 from tests.projects import migrate, statements_of
 
-from safeops import BackfillFunctionFailed, BackfillIncomplete, InvalidArgument, UnknownColumn, backfill, reads
+from safeops import (
+    BackfillFunctionFailed,
+    BackfillIncomplete,
+    InvalidArgument,
+    UnknownColumn,
+    UnsupportedOnDatabase,
+    backfill,
+    reads,
+)
 
 pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
@@ -319,6 +327,38 @@ def test_each_row_gets_its_own_value_by_any_key(database, what, charset):
     assert database.query("SELECT n, v, seen FROM people ORDER BY n") == wanted
 
 
+JOINED = {
+    "no nulls": ["", "\x01", "it's", "ñ 😀"],
+    "nulls": [None, "", "null", None],
+    "nulls and what replaces them": [None, "\x01"],
+    "what separates them": ["a\0b", "\0"],
+    "only nulls": [None],
+}
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("what", JOINED)
+def test_values_that_are_read_as_one_text_are_kept_apart(database, what):
+    texts = JOINED[what]
+    rows = [(n, text, None if text is None else -n) for n, text in enumerate(texts)]
+    database.execute("CREATE TABLE people (id integer PRIMARY KEY, name varchar(50), age integer, v varchar(200))")
+    with database.observer().begin() as connection:
+        for row in rows:
+            connection.execute(
+                sa.text("INSERT INTO people VALUES (:a, :b, :c, 'x')"), dict(zip("abc", row, strict=True))
+            )
+    got = []
+
+    @reads("id", "name", "age", writes=("v",))
+    def noted(given):
+        got.extend(tuple(row.values()) for row in given)
+        return [{"v": row["name"]} for row in given]
+
+    fill(database, noted, where=True)
+    assert got == rows
+    assert values(database) == list(enumerate(texts))
+
+
 @pytest.mark.only("mysql")
 def test_json_on_mariadb_is_text(database):
     database.execute("CREATE TABLE people (id integer PRIMARY KEY, v json)", "INSERT INTO people VALUES (1, NULL)")
@@ -329,6 +369,54 @@ def test_json_on_mariadb_is_text(database):
 
     fill(database, data)
     assert json.loads(database.query("SELECT v FROM people")[0][0]) == DATA
+
+
+OTHER = {
+    "digits of bytes": ("varbinary(20)", "cafe", b"cafe"),
+    "text for bytes": ("blob", "it's ñ", "it's ñ".encode()),
+    "an identifier for bytes": ("binary(16)", uuid.UUID(int=5), uuid.UUID(int=5).bytes),
+    "bytes for text": ("varchar(20)", "it's ñ".encode(), "it's ñ"),
+    "bytes for JSON": ("json", b"[1]", "[1]"),
+    "a truth value for JSON": ("json", True, "true"),
+    "text for bits": ("bit(8)", "16", b"\x10"),
+    "more than a day": ("time(6)", datetime.timedelta(days=34, hours=22, microseconds=1), None),
+    "less than no time": ("time(6)", datetime.timedelta(seconds=-5), None),
+    "another character set": ("varchar(20) CHARACTER SET latin1", "ñ ß", None),
+    "another collation": ("varchar(20) COLLATE utf8mb4_unicode_ci", "ñ 😀", None),
+    "a double-byte character set": ("varchar(20) CHARACTER SET sjis", "表示", None),
+    "a choice in another character set": ("enum('ñ','b') CHARACTER SET latin1", "ñ", None),
+}
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("keeping", [True, False], ids=["fills", "replaces"])
+@pytest.mark.parametrize("what", OTHER)
+def test_a_value_of_another_type_becomes_what_the_driver_would_write(database, what, keeping):
+    type_, given, wanted = OTHER[what]
+    database.execute(f"CREATE TABLE people (id integer PRIMARY KEY, v {type_})", "INSERT INTO people (id) VALUES (1)")
+
+    @reads("id", writes=("v",))
+    def other(rows):
+        return [{"v": given} for _ in rows]
+
+    assert fill(database, other, where=None if keeping else True).remaining == 0
+    assert values(database) == [(1, given if wanted is None else wanted)]
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize(
+    ("type_", "given"), [("text", b"cafe"), ("varchar(20)[]", [b"cafe"]), ("jsonb", {"a": [b"cafe"]}), ("json", b"1")]
+)
+def test_bytes_are_not_a_text(database, type_, given):
+    database.execute(f"CREATE TABLE people (id integer PRIMARY KEY, v {type_})", "INSERT INTO people (id) VALUES (1)")
+
+    @reads("id", writes=("v",))
+    def digits(rows):
+        return [{"v": given} for _ in rows]
+
+    with pytest.raises(BackfillFunctionFailed, match="cannot be written: bytes for v, which is"):
+        fill(database, digits)
+    assert values(database) == [(1, None)]
 
 
 # --- failures --------------------------------------------------------------------------------------------
@@ -476,3 +564,39 @@ def test_a_function_that_gives_none_for_some(database):
         fill(database, some, batch_size=3)
     assert "For 2 of them the new value is NULL (keys 4, 7)" in str(raised.value)
     assert "application wrote" not in str(raised.value)
+
+
+@pytest.mark.only("postgresql")
+def test_a_table_whose_children_repeat_its_keys_is_refused(database):
+    # A key is unique within each table only: the rows got each other's values.
+    database.execute(
+        "CREATE TABLE people (id integer PRIMARY KEY, name text, v text)",
+        "CREATE TABLE children (PRIMARY KEY (id)) INHERITS (people)",
+        "INSERT INTO people VALUES (1, 'parent')",
+        "INSERT INTO children VALUES (1, 'child')",
+    )
+
+    @reads("name", writes=("v",))
+    def copied(rows):
+        return [{"v": row["name"]} for row in rows]
+
+    with pytest.raises(UnsupportedOnDatabase, match="child tables"):
+        fill(database, copied)
+    assert database.query("SELECT DISTINCT v FROM people") == [(None,)]
+    fill(database, {"v": sa.text("name")})
+    assert database.query("SELECT name FROM people WHERE v = name ORDER BY 1") == [("child",), ("parent",)]
+
+
+@pytest.mark.only("postgresql")
+def test_a_value_that_the_driver_cannot_read_is_named(database):
+    # Python has no date before the year 1: psycopg2 raises ValueError.
+    database.execute("CREATE TABLE people (id integer PRIMARY KEY, at date, v text)")
+    database.execute("INSERT INTO people VALUES (1, '0044-03-15 BC')")
+
+    @reads("at", writes=("v",))
+    def written(rows):
+        return [{"v": str(row["at"])} for row in rows]
+
+    with pytest.raises(BackfillFunctionFailed, match="no Python value for one of at in"):
+        fill(database.with_driver("psycopg2"), written)
+    assert values(database) == [(1, None)]

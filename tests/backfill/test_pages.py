@@ -8,13 +8,21 @@ import pytest
 import sqlalchemy as sa
 from tests.projects import log_lines, migrate, statements_of
 
-from safeops import LockNotAcquired, ViolatingRows, backfill, backfill_status, settings
+from safeops import BackfillIncomplete, LockNotAcquired, ViolatingRows, backfill, backfill_status, reads, settings
 from safeops.backfilling import pages, parallel, scan
 from safeops.backfilling.pages import bound, cut
 
 pytestmark = pytest.mark.only("pg14", "pg15", "pg18")
 
 FILLED = {"v": sa.func.upper(sa.column("a"))}
+
+
+@reads("a", writes=("v",))
+def in_python(rows):
+    return [{"v": row["a"].upper()} for row in rows]
+
+
+by_each = pytest.mark.parametrize("values", [FILLED, in_python], ids=["in the database", "in Python"])
 ROWS = 4000
 OF_PAGES = json.dumps({"along": "pages"})
 
@@ -36,11 +44,11 @@ def made(database, rows=ROWS, key="id bigint PRIMARY KEY", options="", value="i"
     )
 
 
-def filled(database, **options):
-    return migrate(database, lambda: backfill("t", FILLED, name="it", **options))
+def filled(database, values=FILLED, **options):
+    return migrate(database, lambda: backfill("t", values, name="it", **options))
 
 
-def stopped(database, batches=2, action=None, **options):
+def stopped(database, batches=2, action=None, values=FILLED, **options):
     """Stops it after some batches."""
 
     def tell(progress):
@@ -50,7 +58,7 @@ def stopped(database, batches=2, action=None, **options):
             raise Enough
 
     with pytest.raises(Enough):
-        filled(database, progress=tell, **options)
+        filled(database, values, progress=tell, **options)
 
 
 def between(batches, action):
@@ -120,6 +128,10 @@ WITHOUT_PAGES = {
     "partitions": ("PARTITION BY RANGE (id)", {}),
     "children": ("", {}),
     "few pages": ("", {}),
+    "a function that does not name what it writes": (
+        "",
+        {"values": lambda rows: in_python(rows), "where": "v IS NULL"},
+    ),
 }
 
 
@@ -197,17 +209,18 @@ REWRITTEN = {
 }
 
 
+@by_each
 @pytest.mark.parametrize("listed", [20_000, 10], ids=["few remain", "many remain"])
 @pytest.mark.parametrize("how", REWRITTEN)
-def test_a_table_that_is_rewritten_between_two_runs(database, how, listed, monkeypatch):
+def test_a_table_that_is_rewritten_between_two_runs(database, how, listed, values, monkeypatch):
     made(database)
-    stopped(database, 3)
+    stopped(database, 3, values=values)
     # Those that are left are more, or fewer: then they are swept along the pages.
     monkeypatch.setattr(scan, "LISTED", listed)
     for statement in REWRITTEN[how]:
         with database.observer().connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(statement)
-    assert filled(database).remaining == 0
+    assert filled(database, values).remaining == 0
     assert_filled(database)
 
 
@@ -305,9 +318,10 @@ CHANGES = {
 }
 
 
+@by_each
 @pytest.mark.parametrize("ends", ["COMMIT", "ROLLBACK"])
 @pytest.mark.parametrize("what", CHANGES)
-def test_rows_of_a_batch_that_another_session_has_changed_but_not_committed(database, what, ends):
+def test_rows_of_a_batch_that_another_session_has_changed_but_not_committed(database, what, ends, values):
     """The batch waits for it; then the newest version of a row gets its value if it still needs one."""
     for table in ("t", "twin"):
         database.execute(
@@ -317,11 +331,11 @@ def test_rows_of_a_batch_that_another_session_has_changed_but_not_committed(data
     some = "BETWEEN 1 AND 900"
     with database.observer().connect() as other:
         other.exec_driver_sql(CHANGES[what].format(some))
-        timer = threading.Timer(0.7, lambda: other.exec_driver_sql(ends))
+        timer = threading.Timer(0.4, lambda: other.exec_driver_sql(ends))
         timer.start()
         try:
             with settings(lock_timeout=5.0, target_seconds=2.0):
-                report = filled(database)
+                report = filled(database, values)
         finally:
             timer.join()
         if ends == "COMMIT":
@@ -334,13 +348,14 @@ def test_rows_of_a_batch_that_another_session_has_changed_but_not_committed(data
     assert database.query(differences.format("twin", "t")) == []
 
 
-@pytest.mark.parametrize("row", [2000, 2001])
-def test_a_row_that_stays_locked_is_waited_for_alone_and_reported(database, row):
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize(("row", "values"), [(2000, FILLED), (2001, in_python)], ids=["in the database", "in Python"])
+def test_a_row_that_stays_locked_is_waited_for_alone_and_reported(database, row, values):
     made(database)
 
     def impatient():
         with settings(lock_timeout=0.2, retry_budget=5.0):
-            backfill("t", FILLED, name="it")
+            backfill("t", values, name="it")
 
     with database.observer().connect() as other:
         other.exec_driver_sql(f"SELECT 1 FROM t WHERE id = {row} FOR UPDATE")
@@ -350,20 +365,129 @@ def test_a_row_that_stays_locked_is_waited_for_alone_and_reported(database, row)
     assert any("blocked by other sessions, retrying with 1 rows" in line for line in said)
     ((left,),) = database.query("SELECT count(*) FROM t WHERE v IS NULL")
     assert 0 < left < ROWS
-    assert filled(database).rows == left
+    assert filled(database, values).rows == left
     assert_filled(database)
 
 
+@by_each
 @pytest.mark.parametrize("row", [1, 1234, 2345, 3456, 4000])
-def test_the_refused_row_is_named_by_its_key(database, row):
+def test_the_refused_row_is_named_by_its_key(database, row, values):
     made(database)
     database.execute(f"ALTER TABLE t ADD CHECK (v <> 'A{row}')")
     with pytest.raises(ViolatingRows, match=rf"cannot write the row of .* with id = {row}: ") as raised:
-        filled(database)
+        filled(database, values)
     assert "rows are done and kept" in str(raised.value)
     database.execute(f"UPDATE t SET a = 'b' WHERE id = {row}")
-    assert filled(database).resumed
+    assert filled(database, values).resumed
     assert_filled(database)
+
+
+# --- a function ---------------------------------------------------------------------------------------------------
+
+
+def test_no_row_is_locked_while_a_function_runs(database):
+    """What the application changes in the meantime is filled later, from the new values."""
+    made(database)
+    changed = []
+
+    @reads("id", "a", writes=("v",))
+    def meanwhile(rows):
+        if not changed:
+            changed.extend(row["id"] for row in rows[:7])
+            database.execute(
+                "SET lock_timeout = '1s'",
+                f"UPDATE t SET a = 'new' || id WHERE id = {changed[0]}",
+                f"UPDATE t SET v = 'OWN', a = 'own' WHERE id = {changed[1]}",
+                f"DELETE FROM t WHERE id = {changed[2]}",
+                f"UPDATE t SET n = 1 WHERE id IN ({', '.join(map(str, changed[3:]))})",
+            )
+        return in_python(rows)
+
+    report = filled(database, meanwhile)
+    assert database.query(f"SELECT v FROM t WHERE id IN ({changed[0]}, {changed[1]}) ORDER BY id") == [
+        (f"NEW{changed[0]}",),
+        ("OWN",),
+    ]
+    assert_filled(database, ROWS - 1)
+    assert (report.rows, report.remaining) == (ROWS - 2, 0)
+    assert ranges(database)[0][0] == OF_PAGES
+
+
+def test_a_row_that_takes_the_place_of_another_gets_its_own_value(database):
+    made(database)
+    places = []
+
+    @reads("id", "a", writes=("v",))
+    def meanwhile(rows):
+        if not places:
+            some = f"id IN ({', '.join(str(row['id']) for row in rows[:50])})"
+            places.extend(place for (place,) in database.query(f"SELECT ctid::text FROM t WHERE {some}"))
+            database.execute(f"DELETE FROM t WHERE {some}")
+            with database.observer().connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM t")
+            database.execute("INSERT INTO t (id, a) SELECT 100000 + i, 'new' || i FROM generate_series(1, 300) i")
+            reused = f"SELECT count(*) FROM t WHERE id > 100000 AND ctid::text = ANY ('{{{_listed(places)}}}')"
+            assert database.query(reused) != [(0,)]
+        return in_python(rows)
+
+    assert filled(database, meanwhile).remaining == 0
+    assert_filled(database, ROWS + 250)
+
+
+def _listed(texts):
+    return ",".join(f'"{text}"' for text in texts)
+
+
+def test_rows_for_which_a_function_returns_no_value(database):
+    """One that was written without a value may come again, on a later page."""
+    made(database)
+    calls, without = [], {1, 2000, 4000}
+
+    @reads("id", "a", writes=("v",))
+    def but_three(rows):
+        calls.extend(row["id"] for row in rows)
+        return [{"v": None if row["id"] in without else row["a"].upper()} for row in rows]
+
+    with pytest.raises(BackfillIncomplete, match="3 rows"):
+        filled(database, but_three)
+    assert ROWS <= len(calls) <= ROWS + 3
+    assert set(calls) == set(range(1, ROWS + 1))
+    assert len(ranges(database)) == 1
+    without.clear()
+    assert filled(database, but_three).rows == 3
+    assert_filled(database)
+
+
+def test_a_row_without_a_value_that_is_corrected_then_is_swept_up(database):
+    made(database, 10)
+    corrected = []
+
+    @reads("id", "a", writes=("v",))
+    def but_one(rows):
+        if not corrected:
+            corrected.append(database.execute("UPDATE t SET a = 'good' WHERE id = 10"))
+        return [{"v": None if row["a"] == "a10" else row["a"].upper()} for row in rows]
+
+    assert filled(database, but_one).remaining == 0
+    assert_filled(database, 10)
+
+
+def test_wide_rows_that_change_between_two_portions(database, monkeypatch):
+    monkeypatch.setattr("safeops.backfilling.by_function.PORTION", 20_000)
+    made(database, 40)
+    database.execute("UPDATE t SET a = repeat('x', 5000) || id")
+    portions = []
+
+    @reads("id", "a", writes=("v",))
+    def meanwhile(rows):
+        portions.append(rows)
+        if len(portions) == 1:
+            database.execute("UPDATE t SET a = repeat('y', 5000) || id WHERE id > 30", "DELETE FROM t WHERE id = 25")
+        return in_python(rows)
+
+    filled(database, meanwhile)
+    assert_filled(database, 39)
+    assert len(portions) > 5
 
 
 # --- workers ------------------------------------------------------------------------------------------------------
@@ -374,10 +498,11 @@ def small_ranges(monkeypatch):
     monkeypatch.setattr(parallel, "SMALLEST", 50)
 
 
-def test_workers_go_along_ranges_of_pages(database, small_ranges):
+@by_each
+def test_workers_go_along_ranges_of_pages(database, small_ranges, values):
     made(database)
     with ThreadPoolExecutor(2) as executor:
-        filled(database, executor=executor)
+        filled(database, values, executor=executor)
     assert_filled(database)
     own = ranges(database)
     assert {(work, sweep) for work, sweep, _ in own} == {(OF_PAGES, 0)}

@@ -81,7 +81,7 @@ def upgrade():
 def downgrade():
     pass
 """
-FILL = 'backfill("accounts", Slow(0.02), where=True, name="it", batch_size=100{})'
+FILL = 'backfill("accounts", Slow(0.06), where=True, name="it", batch_size=100{})'
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None; sys.modules['rich.console'] = None;"
 ALEMBIC = "from alembic.config import main; sys.exit(main(prog='alembic'))"
 SAFEOPS = "from safeops.cli import main; sys.exit(main())"

@@ -315,7 +315,7 @@ def of_postgresql(database: Database) -> list[Scene]:
         Scene("parent", [parent.expand], [parent.switch, parent.contract], A, [*TABLE, *CHILD, key]),
         Scene(
             "parted",
-            [parted.expand, Killed("VALIDATE CONSTRAINT fk$", parted.switch)],
+            [parted.expand, Killed("VALIDATE CONSTRAINT fk(;|$)", parted.switch)],
             [parted.expand, parted.switch, parted.contract],
             A,
             PARTED,

@@ -26,6 +26,7 @@ HOLDERS = {
     "mysql": r"(perhaps )?session {pid}, .*, Sleep.* for \d+ s",
     "sqlite": r"pid \d+, (this process itself, by another connection|program \S+)",
 }
+ROW = "INSERT INTO users VALUES (1, 'a')"
 ADD = "op.add_column('users', sa.Column('nick', sa.String(20)))"
 
 
@@ -133,6 +134,8 @@ def test_an_error_reports_that_the_holders_cannot_be_listed(users: Database, mon
 
 @pytest.mark.only("pg18")
 def test_older_transactions_are_named_before_an_online_build(users: Database) -> None:
+    users.execute(ROW)
+
     def body() -> bool:
         with settings(retry_budget=30):
             return create_index_if_missing("ix", "users", ["name"])
@@ -147,6 +150,8 @@ def test_older_transactions_are_named_before_an_online_build(users: Database) ->
 
 @pytest.mark.only("pg18")
 def test_older_transactions_are_named_during_an_online_build(users: Database) -> None:
+    users.execute(ROW)
+
     def body() -> bool:
         with settings(retry_budget=30):
             return create_index_if_missing("ix", "users", ["name"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import sqlalchemy as sa
 
@@ -116,3 +118,20 @@ def test_archived_values_that_could_not_be_put_back_stay_archived(database):
 
     assert migrate(database, restore) is True
     assert database.query("SELECT a FROM t ORDER BY id") == [(10,), (20,), (30,), (40,)]
+
+
+@pytest.mark.only("postgresql")
+def test_a_trigger_is_not_blamed_for_rows_that_the_application_inserts(database):
+    prepare(database)
+    database.execute(
+        "CREATE FUNCTION yes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER yes BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION yes()",
+    )
+    progress = itertools.count(5)
+
+    def insert(_progress):
+        database.execute(f"INSERT INTO t (id, a) VALUES ({next(progress)}, 50)")
+
+    with pytest.raises(BackfillIncomplete, match="The application wrote 1 of them without a value") as raised:
+        migrate(database, lambda: backfill("t", {"n": sa.column("a")}, batch_size=100, progress=insert))
+    assert "trigger" not in str(raised.value)

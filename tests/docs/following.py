@@ -9,11 +9,13 @@ from pathlib import Path
 from tests.docs.console import Console, only_file
 from tests.docs.pages import Block
 
-FILES = ("file", "append", "edit", "replace", "part of")
+FILES = ("file", "append", "edit", "replace", "part of", "printed")
 
 
 def is_followed(block: Block) -> bool:
-    return block.mark("not run") is None and (block.language == "sh" or any(block.mark(one) for one in FILES))
+    return block.mark("not run") is None and (
+        block.language == "sh" or any(block.mark(one) is not None for one in FILES)
+    )
 
 
 def follow(block: Block, console: Console) -> None:
@@ -45,7 +47,7 @@ def _edit(block: Block) -> None:
     if new := block.mark("file"):
         Path(new).write_text(block.code)
     elif longer := block.mark("append"):
-        Path(longer).write_text(Path(longer).read_text() + block.code)
+        only_file(longer).write_text(only_file(longer).read_text() + block.code)
     elif part := block.mark("part of"):
         assert block.code in only_file(part).read_text()
     elif change := block.mark("replace"):

@@ -17,6 +17,7 @@ A comment directly above a block holds what only the tests need:
     <!-- edit: NAME: LINE -->       it is put into that file, in place of the line
     <!-- replace: NAME: A => B -->  it is in that file after A was replaced by B
     <!-- part of: NAME -->          it is in that file
+    <!-- printed -->                the commands before it print it
     <!-- apart -->                  commands in a separate folder
     <!-- before: COMMAND -->        what a reader has done already
     <!-- not run: REASON -->        nothing runs it

@@ -30,6 +30,7 @@ NOT_RUN = {
     "how-to/offline": 1,
     "how-to/check-in-ci": 2,
     "how-to/review-in-ci": 3,
+    "how-to/test-migrations": 1,
     "how-to/trace": 2,
     "how-to/rehearse": 2,
     "how-to/rehearsal-traffic": 3,

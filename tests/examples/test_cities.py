@@ -69,7 +69,7 @@ def test_a_missing_matplotlib_is_named_at_the_end() -> None:
     assert "pip install 'alembic-safeops[report]'" in done.stdout
 
 
-@pytest.mark.whole
+@pytest.mark.exhaustive
 @pytest.mark.only("mysql")
 def test_the_main_job_on_another_server(server: Server) -> None:
     url = server.new_database()

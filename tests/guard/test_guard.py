@@ -68,6 +68,19 @@ def test_all_ways_to_send_it(users, tmp_path, way):
     assert project.current() == ("r0",)
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
+def test_a_name_with_a_percent_sign(users, tmp_path, driver):
+    users.execute('ALTER TABLE users RENAME TO "50%"', 'ALTER TABLE "50%" RENAME name TO "a%b"')
+    body = """rates = sa.table("50%", sa.column("id", sa.Integer), sa.column("a%b", sa.Text))
+op.execute(rates.update().values({"a%b": "x"}).where(rates.c.id % 2 == 0))"""
+    env = "async" if driver == "asyncpg" else "sync"
+    project = guarded(tmp_path, users.with_driver(driver), body, env=env)
+    with pytest.raises(UnsafeOperation) as caught:
+        project.upgrade()
+    assert "%%" not in str(caught.value)
+    assert "ROW EXCLUSIVE on public.50%; 2,500 rows" in str(caught.value)
+
+
 @pytest.mark.parametrize("driver, env", [("psycopg2", "sync"), ("asyncpg", "async"), ("psycopg", "async")])
 def test_with_each_driver(users, tmp_path, driver, env):
     project = guarded(tmp_path, users.with_driver(driver), INDEX, env=env)

@@ -47,10 +47,11 @@ WORLD = (
     "INSERT INTO users VALUES (1, 1, 'a@x', 20, 'Ann'), (2, 2, 'b@x', 30, 'Bob'), (3, NULL, 'c@x', NULL, 'Cy%:c')",
 )
 LAST = several(10_000, 100_000)
+"""Rows on PostgreSQL; MariaDB takes ten seconds to compare so many with those of the application."""
 MANY = {
     "postgresql": f"INSERT INTO users SELECT i, 1 + i % 2, 'e' || i, i % 90, 'n' || i FROM generate_series(9, {LAST}) i",
     "mysql": "INSERT INTO users SELECT seq, 1 + seq % 2, concat('e', seq), seq % 90, concat('n', seq)"
-    f" FROM {numbers(9, LAST)}",
+    f" FROM {numbers(9, LAST // 5)}",
 }
 
 LOCK_TIMEOUT, RETRY_BUDGET = 0.25, 0.7

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 from tests.catalogue import snapshot
-from tests.concurrency.harness import Traffic, idle_holder
+from tests.concurrency.harness import Traffic, idle_holder, other_process
 from tests.lifecycle.harness import crash_everywhere, state
 from tests.operations.shape import impatient
-from tests.projects import migrate, render
+from tests.projects import is_watched, listening, migrate, render
 
 from safeops import (
     DefinitionMismatch,
@@ -263,6 +265,51 @@ class TestColumn:
         assert "safeops" not in snapshot(database)
         assert migrate(database, lambda: drop_archives(older_than=0)) is False
 
+    @pytest.mark.only("postgresql", "mysql")
+    @pytest.mark.parametrize("faster", ["ALTER TABLE users DROP COLUMN age", "recorded"])
+    def test_the_archive_of_a_faster_runner_is_not_hidden(self, database, faster):
+        database.execute(*WORLD)
+        columns = "number, of_table, of_column, status, definition, kept_rows, created_at"
+        recorded = f"INSERT INTO safeops_archives ({columns}) VALUES (1, 'users', 'age', 'copying', '{{}}', 0, 0)"
+        found = [recorded if faster == "recorded" else faster]
+
+        def overtake(connection, _cursor, statement, *_rest):
+            if statement.startswith("INSERT INTO safeops_archives") and is_watched(connection, database) and found:
+                database.execute(found.pop())
+
+        with listening({"before_cursor_execute": overtake}), pytest.raises(DefinitionMismatch, match="another runner"):
+            migrate(database, lambda: drop_column_if_exists("users", "age", archive=True))
+        assert not found
+        migrate(database, lambda: drop_column_if_exists("users", "age", archive=True))
+        assert len(migrate(database, archives)) == (faster == "recorded")
+
+    @pytest.mark.only("pg18", "mysql")
+    def test_the_archive_that_a_faster_runner_has_finished_stays(self, database):
+        database.execute(*WORLD)
+
+        def drop():
+            return migrate(database, lambda: drop_column_if_exists("users", "age", archive=True))
+
+        def stop(connection, _cursor, statement, *_rest):
+            if "DROP COLUMN" in statement and is_watched(connection, database):
+                raise RuntimeError
+
+        with listening({"before_cursor_execute": stop}), pytest.raises(RuntimeError):
+            drop()
+        faster = [drop]
+
+        def overtake(connection, _cursor, statement, *_rest):
+            is_look = re.search("tgname.*'safeops_archive_1'|TRIGGERS.*TRIGGER_NAME IN", statement, re.S)
+            if is_look and faster and is_watched(connection, database):
+                with other_process(faster.pop()) as other:
+                    assert other.result() is True
+
+        with listening({"before_cursor_execute": overtake}), pytest.raises(DefinitionMismatch, match="another runner"):
+            drop()
+        assert not faster
+        assert migrate(database, lambda: restore_column("users", sa.Column("age", sa.Integer))) is True
+        assert database.query("SELECT id, age FROM users ORDER BY id") == [(1, 30), (2, None), (5, 7), (9, 8)]
+
 
 class TestTable:
     def test_up_down_up(self, database):
@@ -345,6 +392,7 @@ class TestPostgreSQL:
             "CREATE INDEX ix_t ON t USING btree (c) WHERE c IS NOT NULL" if "json" not in spec else "SELECT 1",
             "COMMENT ON COLUMN t.c IS 'it''s'",
             "ALTER TABLE t ALTER c SET STATISTICS 300",
+            "ALTER TABLE t ALTER c SET (n_distinct = 5, n_distinct_inherited = 7)",
             "GRANT SELECT (c) ON t TO PUBLIC",
         )
         self.both_ways(database, "c", type_)
@@ -478,6 +526,38 @@ class TestMariaDB:
         assert migrate(database, lambda: drop_column_if_exists("t", "c", archive=True))
         assert migrate(database, lambda: restore_column("t", sa.Column("c", type_)), down=True)
         assert snapshot(database) == before
+        assert ordered(database, "t") == rows
+
+    @pytest.mark.parametrize(
+        ("spec", "type_"),
+        [
+            ("bit(9) NOT NULL DEFAULT b'101'", mysql.BIT(9)),
+            ("float NOT NULL DEFAULT '0.5'", sa.Float()),
+            ("double NULL DEFAULT '0.5'", sa.Double()),
+        ],
+    )
+    def test_numbers_come_back_next_to_a_default_of_another_type(self, database, spec, type_):
+        database.execute(
+            f"CREATE TABLE t (id int PRIMARY KEY, c {spec}, same double)",
+            "INSERT INTO t (id, c) VALUES (1, 1), (2, 56), (3, 10 + 1e0 / 7), (4, 257)",
+            "UPDATE t SET same = c + 0e0",
+        )
+        migrate(database, lambda: drop_column_if_exists("t", "c", archive=True))
+        database.execute("INSERT INTO t (id) VALUES (5)")
+        assert migrate(database, lambda: restore_column("t", sa.Column("c", type_)), down=True)
+        assert database.query("SELECT id FROM t WHERE NOT c + 0e0 <=> same") == [(5,)]
+        assert database.query("SELECT c + 0e0 FROM t WHERE id = 5") == [(5.0,) if "bit" in spec else (0.5,)]
+
+    @pytest.mark.parametrize("type_", ["", "CHARACTER SET latin1", "COLLATE utf8mb4_unicode_ci"])
+    def test_texts_come_back_next_to_a_default_that_is_an_identifier(self, database, type_):
+        """MariaDB would read them as identifiers, too."""
+        database.execute(
+            f"CREATE TABLE t (id int PRIMARY KEY, c varchar(40) {type_} NOT NULL DEFAULT (uuid()))",
+            "INSERT INTO t VALUES (1, 'ñ'), (2, '550e8400e29b41d4a716446655440000')",
+        )
+        rows = ordered(database, "t")
+        migrate(database, lambda: drop_column_if_exists("t", "c", archive=True))
+        assert migrate(database, lambda: restore_column("t", sa.Column("c", sa.String(40))), down=True)
         assert ordered(database, "t") == rows
 
     def test_a_timestamp_that_is_not_null_needs_an_assurance(self, database):

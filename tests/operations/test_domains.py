@@ -1,5 +1,6 @@
 """Columns of a domain (PostgreSQL): a type with constraints, which the server checks on every row, and a default."""
 
+import alembic.op
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN
@@ -69,6 +70,19 @@ def test_a_domain_that_rewrites_is_refused(database, type_, words):
         *([] if "differ" in words[0] else [lambda: add_required_column("t", sa.Column("d", type_), populate=3)]),
     ]
     assert_refused(database, [Expect(call, words, UnsafeOperation) for call in calls])
+
+
+def test_a_domain_with_the_name_of_a_type_of_the_server_is_found_if_its_schema_comes_first(database):
+    database.execute(*DOMAINS, ROWS, "CREATE DOMAIN date AS pg_catalog.date NOT NULL DEFAULT now()")
+
+    def body():
+        assert add_column_if_missing("t", sa.Column("d", sa.Date))
+        alembic.op.execute("SET search_path TO public, pg_catalog")
+        return add_column_if_missing("t", sa.Column("e", sa.Date))
+
+    with pytest.raises(UnsafeOperation, match="domain with constraints"):
+        migrate(database, body)
+    assert database.query("SELECT d FROM t WHERE d IS NULL LIMIT 1") == [(None,)]
 
 
 def test_what_the_refusal_writes_runs(database):

@@ -12,11 +12,17 @@ from tests.projects import migrate
 from tests.whole import one_in
 
 from safeops import (
+    ColumnRename,
     LockNotAcquired,
     add_column_if_missing,
+    backfill,
     create_index_if_missing,
     drop_column_if_exists,
+    drop_index_if_exists,
+    enforce_not_null,
     migration_lock,
+    relax_not_null,
+    restore_column,
     settings,
 )
 from safeops.databases import database_for
@@ -92,6 +98,35 @@ def test_the_session_is_always_as_before(database):
         with idle_holder(database, "users"), pytest.raises(LockNotAcquired):
             migrate(database, drop, connection=connection)
         assert connection.exec_driver_sql(variables(database)).one() == before
+
+
+@pytest.mark.parametrize("mode", ["ANSI_QUOTES", "ANSI,NO_BACKSLASH_ESCAPES"])
+def test_names_in_double_quotes(database, mode):
+    name = 'na"m`e'
+    database.execute(
+        'CREATE TABLE users (id int PRIMARY KEY, `na"m``e` varchar(20) DEFAULT \'a "b" `c`\' COMMENT \'"d"\')',
+        "INSERT INTO users (id) VALUES (1)",
+    )
+    engine = sa.create_engine(database.url, connect_args={"sql_mode": mode})
+    with engine.connect() as connection:
+
+        def run(body):
+            return migrate(database, body, connection=connection)
+
+        before = snapshot(database)
+        for expected in (True, False):
+            assert run(lambda: create_index_if_missing("ix", "users", [name])) is expected
+            assert run(lambda: enforce_not_null("users", name)) is expected
+        assert run(lambda: backfill("users", {name: sa.func.upper(sa.column(name))}, where=True)).rows == 1
+        rename = ColumnRename("users", name, "full_name")
+        assert run(lambda: (rename.expand(), rename.contract(), rename.undo_contract(), rename.undo_expand()))
+        assert run(lambda: drop_column_if_exists("users", name, archive=True)) is True
+        assert run(lambda: restore_column("users", sa.Column(name, sa.String(20)))) is True
+        run(lambda: relax_not_null("users", name))
+        run(lambda: drop_index_if_exists("ix", "users"))
+        assert snapshot(database) == before
+    assert database.query("SELECT * FROM users") == [(1, 'A "B" `C`')]
+    engine.dispose()
 
 
 def test_the_bounds_of_a_statement(database):

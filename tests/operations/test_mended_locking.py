@@ -373,7 +373,8 @@ def test_a_session_that_is_ended_shows_its_own_error(database):
 
     def end():
         sql = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE query LIKE 'ALTER TABLE%' AND state = 'active' AND datname = current_database()"""
+            WHERE query LIKE '%ALTER TABLE%' AND state = 'active' AND datname = current_database()
+                AND pid <> pg_backend_pid()"""
         while not database.query(sql):
             time.sleep(0.01)
 

@@ -8,6 +8,7 @@ from tests.projects import migrate
 from tests.servers import Database
 
 from safeops import (
+    DefinitionMismatch,
     DependentObjects,
     SafeOpsError,
     TypeChange,
@@ -17,6 +18,7 @@ from safeops import (
     add_column_if_missing,
     alter_column_type,
     assured,
+    backfill,
     create_foreign_key_if_missing,
     create_index_if_missing,
     create_primary_key_if_missing,
@@ -129,3 +131,20 @@ def test_the_key_that_the_server_made_gives_way_online(database: Database) -> No
     assert "PRIMARY KEY (`a`)" in shown(database, "t")
     assert "my_row_id" not in shown(database, "t")
     assert not migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a"]))
+
+
+@pytest.mark.only("mysql97")
+def test_a_key_in_descending_order_is_a_key(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE t (a int, `b'c` int, x int NOT NULL, v int, PRIMARY KEY (a, `b'c` DESC), UNIQUE KEY uq (x DESC))",
+        "INSERT INTO t VALUES (1, 1, 1, NULL), (1, 2, 2, NULL), (2, 1, 3, NULL), (-1, 7, 4, NULL)",
+    )
+    report = migrate(database, lambda: backfill("t", {"v": sa.text("a * 10 + x")}, batch_size=1))
+    assert (report.rows, report.remaining) == (4, 0)
+    assert database.query("SELECT v - a * 10 - x FROM t") == [(0,)] * 4
+    assert not migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a", "b'c"]))
+    assert not migrate(database, lambda: create_unique_constraint_if_missing("uq", "t", ["x"]))
+    with pytest.raises(DefinitionMismatch):
+        migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a", "x"]))
+    assert migrate(database, lambda: drop_constraint_if_exists("uq", "t", type_="unique"))
+    assert "uq" not in shown(database, "t")

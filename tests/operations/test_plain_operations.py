@@ -15,6 +15,7 @@ from tests.projects import log_lines, migrate
 from tests.runner.deploys import Deploy, said
 
 from safeops import LockNotAcquired, add_column_if_missing, migration_lock, settings
+from safeops.execution import plain_statement
 
 SHOWN = {
     "postgresql": "SHOW lock_timeout",
@@ -318,7 +319,8 @@ def test_statements_cost_no_round_trip_each(users, tmp_path):
         Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=2").upgrade()
     finally:
         waiting.send = original
-    assert len(sent) <= 6, sent
+    # On SQLite, for which these are calls of a function, each of Alembic's first reads is bounded too.
+    assert len(sent) <= (18 if users.kind == "sqlite" else 6), sent
 
 
 @pytest.mark.only("pg18", "mysql")
@@ -415,3 +417,12 @@ def test_the_runner_tries_them_again(users, tmp_path):
         assert project.main("upgrade") == 0
     assert columns(users) == ["id", "nick"]
     assert any("waiting for lock to run ALTER TABLE" in line for line in lines)
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_the_names_in_a_statement_are_read_only_once_it_is_blocked(users, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(plain_statement, "names_in", lambda sql: asked.append(sql) or [])
+    Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=1").upgrade()
+    assert asked == []
+    assert columns(users) == ["id", "nick"]

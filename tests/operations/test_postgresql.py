@@ -129,7 +129,7 @@ def test_each_attempt_is_bounded_as_the_block_sets(database):
             drop_column_if_exists("users", "age")
         return sent
 
-    assert any("'lock_timeout', '250'" in one for one in migrate(database, body))
+    assert "SET LOCAL lock_timeout = 250" in migrate(database, body).along[-1]
 
 
 # --- partitions ------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ PAIRS = {
     "not null": (lambda: enforce_not_null("users", "boss"), lambda: relax_not_null("users", "boss")),
     "default": (lambda: set_server_default("users", "price", "7"), lambda: set_server_default("users", "price", None)),
     "expression": (
-        lambda: set_server_default("users", "email", sa.text("lower('X') || ':y'")),
+        lambda: set_server_default("users", "email", sa.text(r"lower('X') || '\:y'")),
         lambda: set_server_default("users", "email", None),
     ),
     "type": (

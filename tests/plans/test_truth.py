@@ -17,7 +17,7 @@ from tests.plans.on_postgresql import STRENGTH
 from tests.projects import Project
 from tests.servers import Database
 
-from safeops.planned import ROWS, Lock, PlannedCall
+from safeops.planned import NOTHING, ROWS, Lock, PlannedCall
 from safeops.runner import plan
 
 pytestmark = pytest.mark.every_postgresql
@@ -48,8 +48,13 @@ def test_a_plan_predicts_what_is_done(database: Database, server_name: str, tmp_
     assert not different, f"{'; '.join(different)}; {said.detail}; {done}"
     if database.kind == "postgresql" and name not in LOCKS_INDEXES:
         assert of_the_user(is_said["locks"]) == locks_in_atlas(server_name, name)
+    if database.kind == "mysql":
+        recorded = Results.read().entries(server_name)[name]
+        assert said.rewrites == (recorded["application"] in WAITS)
+        assert set(recorded["locks"]) <= {table.name for table, lock in said.table_locks if lock.blocked != NOTHING}
 
 
+WAITS = {"writes wait", "all wait"}
 LOCKS_INDEXES = {"create_index_on_partitions"}
 """In the atlas a lock on an index counts as one on its table: attaching one takes ACCESS EXCLUSIVE on it."""
 

@@ -264,6 +264,11 @@ def test_the_scripts_of_sql_do_it_as_well_and_once(new_database, world):
 
     run(expand)
     assert [*database.query("SELECT id, full_name FROM users ORDER BY id")] == rows
+    required = (
+        "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname IN ('name', 'full_name')"
+    )
+    assert len(set(database.query(required))) == 1
+    assert not database.query("SELECT FROM pg_constraint WHERE conname LIKE 'safeops_not_null%'")
     database.execute("UPDATE users SET full_name = 'new' WHERE id = 1", "UPDATE users SET name = 'old' WHERE id = 2")
     assert [*database.query("SELECT name, full_name FROM users WHERE id < 3 ORDER BY id")] == [
         ("new",) * 2,

@@ -355,3 +355,26 @@ def test_trigger_functions_that_were_compiled_before_the_switch(database):
     assert {"1", "2", "3"} <= {n for (n,) in database.query("SELECT n FROM log")}
     [(options, cost)] = database.query("SELECT proconfig, procost FROM pg_proc WHERE proname = 'note'")
     assert (options, cost) == (["work_mem=4MB"], 7)
+
+
+@pytest.mark.only("pg18", "pg14")
+def test_a_conversion_does_not_depend_on_the_session_that_writes_or_migrates(database):
+    def run(name, zone):
+        with database.engine().connect() as connection:
+            connection.exec_driver_sql(f"SET TimeZone = '{zone}'")
+            connection.exec_driver_sql("SET DateStyle = 'SQL, DMY'")
+            connection.commit()
+            return migrate(database, phase(name, change), connection=connection, down=name.startswith("undo"))
+
+    change = TypeChange("t", "c", sa.Text())
+    database.execute(
+        "CREATE TABLE t (id integer PRIMARY KEY, c timestamptz)", "INSERT INTO t VALUES (1, '2024-02-03 12:00Z')"
+    )
+    assert run("expand", "Asia/Kathmandu") is True
+    database.execute("SET TimeZone = 'America/New_York'", "INSERT INTO t VALUES (2, '2024-02-03 12:00Z')")
+    for name in ("switch", "undo_switch", "switch"):
+        assert run(name, "Europe/Paris") is True
+    assert database.query("SELECT DISTINCT c FROM t") == [("03/02/2024 17:45:00 +0545",)]
+    database.execute("SET DateStyle = 'SQL, MDY'", "INSERT INTO t (id, c) VALUES (3, '03/02/2024 17:45:00 +0545')")
+    assert run("undo_switch", "Europe/Paris") is True
+    assert database.query("SELECT count(DISTINCT c) FROM t") == [(1,)]

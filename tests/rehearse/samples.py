@@ -60,7 +60,6 @@ def common() -> dict[str, Any]:
     return {
         "server": "PostgreSQL 18.1",
         "began": "2026-11-30 14:10 UTC",
-        "command": "safeops rehearse --into postgresql://app@localhost/rehearsal --rows 2000000 --report report.html",
         "safeops": "0.3.0",
         "budgets": {"max_wait": 0.5, "max_seconds": 600.0},
         "copy": {
@@ -359,8 +358,7 @@ def hostile(tables: int = 40, statements: int = 200) -> dict[str, Any]:
         "summary": HOSTILE,
         "waits": [wait(None, HOSTILE, HOSTILE, HOSTILE, 1.0) | {"behind": HOSTILE} for _ in range(50)],
         "server": HOSTILE,
-        "command": HOSTILE,
-        "measured": {HOSTILE: HOSTILE},
+        "measured": [HOSTILE],
         "revisions": [{"revision": HOSTILE, "message": HOSTILE, "seconds": 20.0}],
         "statements": [
             statement(
@@ -369,8 +367,6 @@ def hostile(tables: int = 40, statements: int = 200) -> dict[str, Any]:
                 0.05,
                 locks={names[number % tables]: HOSTILE},
                 rewrote=[HOSTILE],
-                unseen=HOSTILE,
-                exact=False,
             )
             for number in range(statements)
         ],

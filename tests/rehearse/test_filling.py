@@ -222,10 +222,33 @@ def test_references_to_rows_that_exist(database: Database) -> None:
     assert one(database, "SELECT count(DISTINCT role) FROM t") == 2
 
 
+EXCLUDING = {
+    "ranges": ("during tstzrange NOT NULL, EXCLUDE USING gist (during WITH &&)", 300),
+    "ranges of equals": ("room int4range, during daterange, EXCLUDE USING gist (room WITH =, during WITH &&)", 300),
+    "one that is enough": (
+        "room bool, n numrange, EXCLUDE USING gist (n WITH &&, box(point(1, 1)) WITH &&) WHERE (room)",
+        300,
+    ),
+    "an expression": (
+        "room int4range, a date, b date, CHECK (a < b), EXCLUDE USING gist (room WITH =, daterange(a, b) WITH &&)",
+        300,
+    ),
+    "periods": ("room int4range, during tsrange, PRIMARY KEY (room, during WITHOUT OVERLAPS)", 300),
+    "equality": ("c char(1), EXCLUDE (c WITH =)", 26),
+}
+
+
 @postgresql
-def test_excluded(database: Database) -> None:
+@pytest.mark.parametrize(("columns", "rows"), EXCLUDING.values(), ids=EXCLUDING)
+def test_excluded(database: Database, columns: str, rows: int) -> None:
+    assert filled(database, 300, f"CREATE TABLE t ({columns})") == {"t": rows}
+
+
+@postgresql
+@pytest.mark.parametrize("columns", ["a box, EXCLUDE USING gist (a WITH &&)", "a integer, EXCLUDE ((a + 1) WITH =)"])
+def test_rows_that_may_exclude_each_other_are_refused(database: Database, columns: str) -> None:
     with pytest.raises(FillingFailed, match="excludes those that overlap"):
-        filled(database, 10, "CREATE TABLE t (a int4range, EXCLUDE USING gist (a WITH &&))")
+        filled(database, 10, f"CREATE TABLE t ({columns})")
 
 
 @postgresql

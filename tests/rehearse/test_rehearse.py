@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.runner.deploys import Deploy, printed, said, until
 from tests.servers import Database
 
@@ -74,7 +75,10 @@ def test_production_is_read_and_the_copy_is_rehearsed_on(
 
 @pytest.mark.only("pg18")
 def test_text_and_markdown(database: Database, new_database: Callable[[], Database], tmp_path: Path) -> None:
-    plain = ('op.create_index("ix", "users", ["name"]); op.execute("SELECT pg_sleep(3)")', 'op.drop_index("ix")')
+    plain = (
+        'op.create_index("ix", "users", ["name"]); op.execute("SELECT pg_sleep(3) FROM users LIMIT 1")',
+        'op.drop_index("ix")',
+    )
     project = project_of(database, tmp_path, plain)
     into = url_of(new_database())
     found = rehearse(project.config, into=into, rows=1000, max_wait=1.5, project=False)
@@ -87,12 +91,30 @@ def test_text_and_markdown(database: Database, new_database: Callable[[], Databa
     assert "| `public.users` | during |" in markdown
 
 
-@pytest.mark.only("pg18")
+@EACH
 def test_production_itself_is_refused(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = project_of(database, tmp_path, ONLINE)
     capsys.readouterr()
     assert project.main("rehearse", "--into", url_of(database)) == 3
-    assert "the project's own database" in said(capsys)
+    told = said(capsys)
+    assert "The database at --into is the project's own database." in told
+    # It is refused before anything is run.
+    assert "a tenth of the rows" not in told
+
+
+@EACH
+def test_a_database_that_cannot_be_reached_is_named_by_its_option(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = project_of(database, tmp_path, ONLINE)
+    url = sa.URL.create(database.url.drivername, "nobody", None, "127.0.0.1", 1, "nothing")
+    away = "sqlite:////no/such/folder/file" if database.kind == "sqlite" else url.render_as_string()
+    for option in ("--into", "--like"):
+        capsys.readouterr()
+        assert project.main("rehearse", option, away) == 4
+        told = " ".join(said(capsys).split())
+        assert f"The database at {option} cannot be reached" in told and f"Check the URL given by {option}" in told
+        assert "env.py" not in told
 
 
 @pytest.mark.only("sqlite")
@@ -179,6 +201,8 @@ def test_a_file_of_statements_as_traffic(
     assert report["traffic"]["writes"] > 0
     # The rows that it writes are not known, so none are compared.
     assert report["back"]["same_rows"] is None and report["back"]["same_schema"]
+    assert report["traffic"]["compared_rows"] == 0 and "no write was lost" not in report["summary"]
+    assert any("None is in the ledger" in text for text in report["measured"])
 
 
 @pytest.mark.only("pg18")

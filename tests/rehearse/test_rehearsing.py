@@ -61,7 +61,8 @@ def test_a_blocking_build_misses_the_budget(database: Database, tmp_path: Path) 
     assert found.exit_status == 1
     (missed,) = [one for one in found.verdict.findings if one.kind == "wait"]
     assert "CREATE INDEX ix" in missed.sql and "public.users" in missed.what
-    assert missed.instead.startswith("create_index_if_missing(")
+    assert missed.instead.startswith("create_index_if_missing(") and missed.rule == "index-blocks-writes"
+    assert missed.as_json()["rule"] == missed.rule
     report = found.as_json()
     (build,) = [one for one in report["statements"] if "CREATE INDEX" in one["sql"]]
     assert build["locks"] == {"public.users": "SHARE"} and build["effect"] == "writes wait"
@@ -72,6 +73,19 @@ def test_a_blocking_build_misses_the_budget(database: Database, tmp_path: Path) 
     # As long as the writer of the traffic itself measured.
     during = report["traffic"]["during"]["public.users"]["writes"]["longest"]
     assert alike(build["longest_wait"], during)
+
+
+@pytest.mark.only("pg18")
+def test_percent_signs_in_names(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        'CREATE TABLE "50%" (id serial PRIMARY KEY, "a%b" text)', """INSERT INTO "50%" ("a%b") VALUES ('x')"""
+    )
+    percent = ('op.add_column("50%", sa.Column("c%d", sa.Text))', 'op.drop_column("50%", "c%d")')
+    found = rehearsed(database, tmp_path, percent, max_wait=60.0)
+    (added,) = [one for one in found.as_json()["statements"] if "ADD COLUMN" in one["sql"] and one["direction"] == "up"]
+    assert added["sql"] == 'ALTER TABLE "50%" ADD COLUMN "c%d" TEXT'
+    assert found.run.works_on(Name("50%", "public"))
+    assert "public.50%" in found.as_json()["traffic"]["during"]
 
 
 @pytest.mark.only("pg18")
@@ -97,7 +111,9 @@ def test_statements_of_the_running_release_that_fail(database: Database, tmp_pat
 
 @pytest.mark.only("pg18")
 def test_without_traffic_only_the_time_and_the_downgrade_are_judged(database: Database, tmp_path: Path) -> None:
-    found = rehearsed(database, tmp_path, BLOCKING, traffic="none", max_seconds=1.0)
+    found = rehearsed(
+        database, tmp_path, ('op.execute("SELECT pg_sleep(0.6)")', "pass"), traffic="none", max_seconds=0.5
+    )
     assert [one.kind for one in found.verdict.findings] == ["time"]
     assert found.as_json()["traffic"] is None
 

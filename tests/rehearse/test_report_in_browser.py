@@ -41,8 +41,7 @@ FRAME = """<!doctype html><title></title><script>onmessage = event => { document
 <iframe src="page.html" width="%d" height="1000" style="border: 0; color-scheme: light dark"></iframe>"""
 
 pytestmark = [
-    # A browser on a busy machine may need longer for a page than it is given.
-    pytest.mark.exhaustive,
+    pytest.mark.whole,
     pytest.mark.skipif(BROWSER is None, reason="no browser: apt-get install chromium"),
 ]
 

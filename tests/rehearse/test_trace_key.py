@@ -11,7 +11,7 @@ from tests.servers import Database, PostgreSQL
 from tests.whole import sample
 
 from safeops.rehearse import TracedRevision, trace
-from safeops.review.postgresql.tracer import MODES, STRENGTH
+from safeops.review.postgresql.state import MODES, STRENGTH
 
 WITHOUT_ROWS = {"k006", "k075", "k127", "k128", "k147", "k225", "k233", "k234", "m103", "m104", "m106", "n060", "n061"}
 """Revisions that do something else if there are no rows."""

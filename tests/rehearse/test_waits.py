@@ -10,8 +10,8 @@ import pytest
 from tests.servers import Database
 from tests.whole import alike
 
-from safeops.rehearse import following, waits
-from safeops.rehearse.following import NOT_SEEN, SAMPLED
+from safeops.rehearse import effects, waits
+from safeops.rehearse.statement import NOT_SEEN, SAMPLED
 from safeops.rehearse.waits import TRAFFIC, Held, Waiting, Watch, blamed, watching_waits, with_sampled
 
 
@@ -68,7 +68,7 @@ def test_a_wait_of_the_application_is_as_long_as_the_application_measures(databa
     writers = [Writer(database, f"{TRAFFIC} 1", "INSERT INTO t VALUES (1)"), Writer(database, "psql", "TABLE other")]
     with watching_waits(database.engine()) as watch:
         first = Statement("LOCK TABLE other", time.monotonic(), 0.0, 0.0, {"public.other": "SHARE"})
-        locking = blocked(database, "LOCK TABLE t IN SHARE MODE", "public.t", "SHARE", 1.0, *writers)
+        locking = blocked(database, "LOCK TABLE t IN SHARE MODE", "public.t", "SHARE", 3.0, *writers)
         [writer.join() for writer in writers]
     (wait,) = blamed(watch.waits, [first, locking])
     assert (wait.table, wait.lock, wait.statement) == ("public.t", "ROW EXCLUSIVE", 1)
@@ -105,12 +105,13 @@ def test_a_wait_for_a_table_on_mariadb_and_mysql(database: Database) -> None:
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")
     writer = Writer(database, TRAFFIC, "INSERT INTO t VALUES (1)")
     with watching_waits(database.engine()) as watch:
-        locking = blocked(database, "LOCK TABLES t READ", "t", "READ", 1.0, writer, release="UNLOCK TABLES")
+        locking = blocked(database, "LOCK TABLES t READ", "t", "READ", 3.0, writer, release="UNLOCK TABLES")
         writer.join()
     (wait,) = blamed(watch.waits, [locking])
     assert (wait.table, wait.statement, wait.by_migration) == ("t", 0, False)
     assert "metadata lock" in wait.lock
-    assert alike(wait.seconds, writer.took)
+    # The server does not know since when: a wait is as long as it is seen, and a busy machine takes fewer samples.
+    assert writer.took / 2 < wait.seconds < writer.took + 0.05
 
 
 @pytest.mark.only("sqlite")
@@ -120,7 +121,7 @@ def test_a_server_that_shows_no_waits(database: Database) -> None:
     assert watch.waits == [] and "the traffic measures" in watch.unseen
 
 
-def test_samples_take_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_take_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     watch, pauses = Watch(), list[float]()
 
     class Slow:
@@ -144,7 +145,15 @@ def test_samples_take_a_tenth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatc
 def test_a_statement_has_only_samples_from_while_it_ran():
     watch = Watch()
     watch.held[Held("public.users", "SHARE UPDATE EXCLUSIVE")] = [5.5]
-    sampled, missed = (following.Statement("r1", "up", "CREATE INDEX", began, 1.0) for began in (5.0, 7.0))
+    sampled, missed = (effects.Statement("r1", "up", "CREATE INDEX", began, 1.0) for began in (5.0, 7.0))
     with_sampled([sampled, missed], watch, len)
     assert (sampled.seen, sampled.locks) == (SAMPLED, {"public.users": "SHARE UPDATE EXCLUSIVE"})
     assert (missed.seen, missed.locks) == (NOT_SEEN, {})
+
+
+def test_of_very_many_waits_the_longest_are_kept() -> None:
+    watch = Watch()
+    for number in range(waits.MOST + 1):
+        watch._note(Waiting((number,), number / 100, "public.users", "SHARE", "INSERT", True, ("ALTER",)), 1000.0)
+    assert len(watch.waits) == waits.MOST // 2
+    assert min(wait.seconds for wait in watch.waits) > waits.MOST / 2 / 100

@@ -82,6 +82,19 @@ def test_an_unused_comment_is_reported(allowed: Allowed) -> None:
     assert rest == {"allow-without-reason", "unknown-allow"}
 
 
+def test_a_comment_that_the_tests_of_revisions_read_may_be_for_them(tmp_path: Path) -> None:
+    """A review accepts a helper that drops a column, but the old release may use it."""
+    file = tmp_path / "r1.py"
+    file.write_text("""
+# safeops: allow lossy-downgrade -- counters
+# safeops: allow truncate -- a cache
+drop_column_if_exists("a", "b")  # safeops: allow drop-column -- the release is stopped
+""")
+    assert [
+        note.place and note.place.line for note in Allowed(str(file)).notes((*RULES, "lossy-downgrade"), complete=True)
+    ] == [3]
+
+
 def test_a_file_that_python_cannot_read_accepts_what_it_can(tmp_path: Path) -> None:
     file = tmp_path / "r1.py"
     file.write_text("op.drop_column()  # safeops: allow drop-column -- why\ndef (:\n")

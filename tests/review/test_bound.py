@@ -22,7 +22,7 @@ from safeops.judging.sent import Sent
         ("UPDATE t SET a = $2::TEXT WHERE b = $1", (1, "x"), "UPDATE t SET a = 'x'::TEXT WHERE b = 1"),
         ("UPDATE t SET a = ? WHERE b = ?", (True, 2.5), "UPDATE t SET a = TRUE WHERE b = 2.5"),
         ("UPDATE t SET a = :a, b = c::int", {"a": 1}, "UPDATE t SET a = 1, b = c::int"),
-        ("SELECT '%s', \"%(x)s\" -- %s\n FROM t WHERE a %% 2 = %s", (3,), None),
+        ("SELECT '%s', \"%(x)s\" -- %s\n FROM t WHERE a % 2 = %s", (3,), None),
         ("SELECT 1", None, "SELECT 1"),
         ("SELECT 10 % 3", None, "SELECT 10 % 3"),
     ],

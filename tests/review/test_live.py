@@ -63,6 +63,8 @@ def test_reads_are_answered_and_writes_are_not_sent(database: Database, tmp_path
         first = bind.execute(sa.select(users).order_by(users.c.id)).first()
         assert first.at.year == 2026 and first.kind == "two"
         assert bind.scalar(sa.text("SELECT count(*) FROM users WHERE name LIKE 'A%'")) == 1
+        beginning = sa.text("SELECT count(*) FROM users WHERE name LIKE 'A%' AND id < :most")
+        assert bind.scalar(beginning, {"most": 1000}) == 1
         op.execute("DELETE FROM users")
         op.drop_table("users")
     """

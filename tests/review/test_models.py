@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from alembic.config import Config
 
 from safeops.naming import Name
-from safeops.review.models import Models, ModelsUnknown, Released, models_of, released_models
+from safeops.review.models import Models, Released, models_of, released_models
 from safeops.review.offline import environment_of
+from safeops.review.released_files import ModelsUnknown
 from safeops.review.repository import NoRepository, Repository
 
 USERS = "users = sa.Table('users', metadata, sa.Column('id', sa.Integer), sa.Column('name', sa.Text))"

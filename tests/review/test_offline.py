@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.review.recorded import project, recorded, recordings, sql, statements
+from tests.review.recorded import PSYCOPG, project, recorded, recordings, sql, statements
 
+from safeops.judging.bound import bound_text
 from safeops.judging.sent import HelperSent, Place, Unseen
 
 URLS = {
@@ -51,6 +52,18 @@ def test_each_driver_shows_operations_connections_and_sessions(tmp_path: Path, u
     assert {one.transaction for one in sent} == {0}
     assert sum(one.sql.startswith(("SAVEPOINT", "RELEASE")) for one in sent) == 2
     assert not [one for one in recording.events if isinstance(one, Unseen)]
+
+
+@pytest.mark.parametrize("url", [PSYCOPG, "mariadb+pymysql://nobody@127.0.0.1:1/app", "sqlite://"])
+def test_percent_signs_in_names_are_those_of_the_server(tmp_path: Path, url: str) -> None:
+    body = """
+        rates = op.create_table("50%", sa.Column("id", sa.Integer, primary_key=True), sa.Column("a%b", sa.String(9)))
+        op.execute(rates.update().values({"a%b": "c%d"}).where(rates.c.id % 2 == 0))
+        op.get_bind().execute(sa.select(rates.c["a%b"]))
+    """
+    sent = [one for one in statements(recorded(tmp_path, body, url=url)) if "50%" in one.sql]
+    assert len(sent) == 3 and not any("%%" in one.sql for one in sent)
+    assert "'c%d'" in bound_text(sent[1]) and ".id % 2" in bound_text(sent[1])
 
 
 def test_a_statement_has_its_line_and_its_call(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ class TestRows:
         )
 
     def test_an_update_of_some_rows_with_values_of_the_driver(self, instead: Any) -> None:
-        sql = "UPDATE users SET notes = %(new)s::VARCHAR WHERE email LIKE 'a%%' AND id > %(low)s"
+        sql = "UPDATE users SET notes = %(new)s::VARCHAR WHERE email LIKE 'a%' AND id > %(low)s"
         found = instead(with_traits(kinds.UPDATE, USERS), sql, parameters={"new": "it's", "low": 5})
         assert found.upgrade == ('backfill("users", {"notes": "it\'s"}, where="email LIKE \'a%\' AND id > 5")')
 
@@ -249,7 +249,7 @@ def test_without_a_call_there_is_advice(instead: Any) -> None:
     ("sql", "parameters", "numbered", "values"),
     [
         ("a = %(x)s AND b = %(y)s OR c = %(x)s", {"x": 1, "y": 2}, "a = $1 AND b = $2 OR c = $1", [1, 2]),
-        ("a = %s AND b LIKE '%%s'", (1,), "a = $1 AND b LIKE '%s'", [1]),
+        ("a = %s AND b LIKE '%s'", (1,), "a = $1 AND b LIKE '%s'", [1]),
         ("a = $2 AND b = $1", [1, 2], "a = $1 AND b = $2", [2, 1]),
         ("a = :x AND b::text = ':x' -- :x", {"x": 1}, "a = $1 AND b::text = ':x' -- :x", [1]),
         ("a % 5 = 0 AND b = $$ :x $$", None, "a % 5 = 0 AND b = $$ :x $$", []),

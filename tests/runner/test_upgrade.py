@@ -7,6 +7,7 @@ import http.server
 import json
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -196,6 +197,32 @@ def _seconds_open(database: Database) -> float:
         "mysql": "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX",
     }
     return float(database.query(questions[database.kind])[0][0] or 0)
+
+
+HASTY = """
+from safeops import configure
+configure(lock_timeout=0.2)
+
+def engine_of(begins):
+    engine = sa.create_engine(URL, poolclass=sa.pool.NullPool, connect_args={"timeout": 0.2})
+    if begins:
+        sa.event.listen(engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None))
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+"""
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize("begins", [False, True])
+def test_the_first_read_waits_for_a_locked_file_too(database: Database, tmp_path: Path, begins: bool) -> None:
+    project = Deploy(tmp_path, database, THREE, before=HASTY, engine=f"engine_of({begins})")
+    upgrade(project.config, "r1")
+    with closing(sqlite3.connect(database.url.database, isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        timer = threading.Timer(1.0, holder.execute, ["COMMIT"])
+        timer.start()
+        assert [one.revision for one in upgrade(project.config).revisions] == ["r2", "r3"]
+        timer.join()
 
 
 # Two at once ----------------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ def test_what_op_executes(context: MigrationContext) -> None:
 def test_steps_parents_and_folders(script: ScriptDirectory) -> None:
     assert [step.revision.revision for step in _alembic.upgrade_steps(script, "head", ())] == ["a", "b"]
     assert [step.revision.revision for step in _alembic.downgrade_steps(script, "base", ("b",))] == ["b", "a"]
+    undone = _alembic.downgrade_step(script, "b")
+    assert undone.is_downgrade and undone.revision.revision == "b"
     assert _alembic.parents(script.get_revision("b")) == ("a",)
     assert _alembic.parents(script.get_revision("a")) == ()
     assert _alembic.parents_and_dependencies(script.get_revision("b")) == ("a",)
@@ -175,6 +177,15 @@ def test_texts() -> None:
     with _sqlalchemy.single_percents(dialect):
         assert str(text.compile(dialect=dialect)) == "a % 2"
     assert str(text.compile(dialect=dialect)) == "a %% 2"
+
+
+def test_a_parameter_without_a_value() -> None:
+    dialect: Any = postgresql.psycopg2.dialect()
+    dialect.statement_compiler = _sqlalchemy.closed_compiler(dialect.statement_compiler)
+    literal: dict[str, Any] = {"dialect": dialect, "compile_kwargs": {"literal_binds": True}}
+    assert str(sa.text("a = :one").bindparams(one=None).compile(**literal)) == "a = NULL"
+    with pytest.raises(sa.exc.CompileError, match=":one has no value"):
+        sa.text("a = :one").compile(**literal)
 
 
 def test_backslashes() -> None:

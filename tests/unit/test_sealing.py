@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.sealing import sealed
 
 SAME = {
     "a.b = :id": "a.b OPERATOR(pg_catalog.=) :id",
