@@ -15,6 +15,7 @@ down_revision: str | None = "0016"
 
 
 def upgrade() -> None:
+    # safeops: allow drop-column -- in this example one commit stops the reads and drops the column; deploy that in two
     drop_column_if_exists("countries", "capital", archive=True)
 
 
