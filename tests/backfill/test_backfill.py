@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same
+from tests.concurrency.harness import once_logged
 from tests.projects import log_lines, migrate, render, run_sql, statements_of
 
 from safeops import (
@@ -275,15 +276,11 @@ def held(database):
 
 
 def test_a_brief_lock_is_outlasted(database, held):
-    free = threading.Timer(1.6, held.commit)
-    with log_lines() as log:
-        if database.kind == "sqlite":
-            # Its one lock is the file's: the state could not be written either.
-            held.commit()
-            free = threading.Timer(0, lambda: None)
-        free.start()
+    if database.kind == "sqlite":
+        # Its one lock is the file's: the state could not be written either.
+        held.commit()
+    with log_lines() as log, once_logged("blocked by other sessions", held.commit):
         report = fill(database, batch_size=8)
-        free.join()
     assert report.rows == 10
     assert database.query("SELECT b FROM users WHERE id = 5") == [("HELD",)]
     if database.kind != "sqlite":

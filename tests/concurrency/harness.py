@@ -2,12 +2,14 @@
 
 Traffic(database, table)             a writer and a reader; the longest wait; a mirror table as the oracle
 idle_holder(database, table, mode)   a session that holds a lock in an idle transaction
+held_until_logged(database, table)   the same, until safeops logs that it waits
 other_process(function)              runs a function in a forked child, for two migrations at once
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import multiprocessing
 import random
 import string
@@ -317,6 +319,47 @@ def idle_holder(
         yield holder
     finally:
         holder.release()
+
+
+@contextmanager
+def held_until_logged(
+    database: Database, table: str, mode: str = "ACCESS SHARE", *, text: str = "waiting for", seconds: float = 0.0
+) -> Iterator[Holder]:
+    """The same, until safeops has logged a line with the text, and so many seconds more.
+
+    A time from the beginning of the block would be over before the wait, on a machine that is busy.
+    """
+    with idle_holder(database, table, mode) as holder, once_logged(text, holder.release, seconds):
+        yield holder
+
+
+@contextmanager
+def once_logged(text: str, action: Callable[[], object], seconds: float = 0.0) -> Iterator[None]:
+    """Does something in another thread, so many seconds after safeops logs the first line with the text."""
+    timer = threading.Timer(seconds, action)
+    handler = _OnLine(text, timer)
+    logger = logging.getLogger("safeops")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        if handler.seen:
+            timer.join()
+
+
+class _OnLine(logging.Handler):
+    def __init__(self, text: str, timer: threading.Timer) -> None:
+        super().__init__()
+        self.text, self.timer, self.seen = text, timer, False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.seen and self.text in record.getMessage():
+            self.seen = True
+            self.timer.start()
 
 
 def _hold(connection: sa.Connection, kind: str, table: str, mode: str) -> int:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.concurrency.harness import Holder, idle_holder
+from tests.concurrency.harness import Holder, held_until_logged, idle_holder, once_logged
 from tests.configured import Configured
 from tests.projects import log_lines, migrate
 from tests.servers import Database
@@ -36,17 +35,9 @@ def users(database: Database) -> Database:
     return database
 
 
-@contextmanager
-def held_for(users: Database, seconds: float) -> Iterator[Holder]:
-    """Another session holds the table, and ends while the block waits."""
-    with ExitStack() as held:
-        holder = held.enter_context(idle_holder(users, "users", mode(users)))
-        timer = threading.Timer(seconds, held.close)
-        timer.start()
-        try:
-            yield holder
-        finally:
-            timer.join()
+def held(users: Database, seconds: float = 0.0) -> AbstractContextManager[Holder]:
+    """Another session holds the table, and ends so many seconds after the block began to wait."""
+    return held_until_logged(users, "users", mode(users), seconds=seconds)
 
 
 def mode(users: Database) -> str:
@@ -68,7 +59,7 @@ def test_attempts_name_the_holder_and_what_is_left(users: Database) -> None:
     def body() -> bool:
         # On SQLite the holder would keep Alembic itself waiting.
         with (
-            held_for(users, 3.0) as holder,
+            held(users, seconds=2.0) as holder,
             settings(lock_timeout=1 if users.kind == "mysql" else 0.2, retry_budget=20),
         ):
             pids.append(holder.pid)
@@ -93,7 +84,7 @@ def test_a_plain_operation_names_the_holder(users: Database, tmp_path: Path) -> 
     seconds = 1 if users.kind == "mysql" else 0.2
     bound = f"lock_timeout={seconds}, retry_budget=20"
     project = Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings=bound)
-    with held_for(users, 2.5) as holder:
+    with held(users) as holder:
         project.upgrade()
     held_by = HOLDERS[users.kind].format(pid=holder.pid)
     shown = rf"waiting for lock to run ALTER TABLE users ADD COLUMN nick .*\(held by {held_by}.*\): attempt 1, "
@@ -112,7 +103,7 @@ def test_a_look_that_fails_or_hangs_fails_no_migration(
 
     monkeypatch.setattr(Session, "blockers", blockers)
     began = time.monotonic()
-    with held_for(users, 1.5), log_lines() as lines:
+    with held(users), log_lines() as lines:
         if plain:
             Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=30").upgrade()
         else:
@@ -140,9 +131,7 @@ def test_older_transactions_are_named_before_an_online_build(users: Database) ->
         with settings(retry_budget=30):
             return create_index_if_missing("ix", "users", ["name"])
 
-    with ExitStack() as held, log_lines() as lines:
-        writer = held.enter_context(idle_holder(users, "users", "ROW EXCLUSIVE"))
-        writer.release_after(1.5)
+    with held_until_logged(users, "users", "ROW EXCLUSIVE") as writer, log_lines() as lines:
         assert migrate(users, body)
     shown = rf"waiting for older transactions to build index ix on users \(pid {writer.pid}, .*\): 30 s of 30 s left"
     assert len([line for line in lines if re.fullmatch(shown, line)]) == 1
@@ -159,10 +148,8 @@ def test_older_transactions_are_named_during_an_online_build(users: Database) ->
     with users.observer().connect() as old, log_lines() as lines:
         old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         pid = old.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-        timer = threading.Timer(2.0, old.rollback)
-        timer.start()
-        assert migrate(users, body)
-        timer.join()
+        with once_logged("waiting for older transactions", old.rollback):
+            assert migrate(users, body)
     shown = rf"waiting for older transactions to build index ix on users \(pid {pid}, .*\): \d+ s left"
     assert len([line for line in lines if re.fullmatch(shown, line)]) == 1
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 
 import pytest
 import sqlalchemy as sa
 
 from safeops import add_column_if_missing, backfill, create_index_if_missing, settings
+from tests.concurrency.harness import once_logged
 from tests.docs.pages import DOCS, blocks
 from tests.docs.scene import set_the_scene
 from tests.projects import log_lines, migrate
@@ -24,10 +24,8 @@ def test_the_lines_of_the_page_are_logged(database: Database) -> None:
         add_column_if_missing("users", sa.Column("city", sa.String(50)))
         with database.engine().connect() as holder, settings(lock_timeout=0.1):
             holder.exec_driver_sql("SELECT 1 FROM users LIMIT 1")
-            timer = threading.Timer(0.5, holder.rollback)
-            timer.start()
-            add_column_if_missing("users", sa.Column("town", sa.String(50)))
-            timer.join()
+            with once_logged("waiting for", holder.rollback):
+                add_column_if_missing("users", sa.Column("town", sa.String(50)))
         create_index_if_missing("ix_users_city", "users", ["city"])
         backfill("users", {"city": "Paris"})
 

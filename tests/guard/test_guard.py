@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack
-
 import pytest
 import sqlalchemy as sa
-from tests.concurrency.harness import idle_holder
+from tests.concurrency.harness import held_until_logged
 from tests.configured import Configured
 from tests.runner.deploys import Deploy, said
 
@@ -320,12 +317,8 @@ def test_what_passes_is_bounded_and_tried_again(users, tmp_path, mode):
         "op.add_column('users', sa.Column('nick', sa.Text()))",
         'guard="raise", lock_timeout=0.2, retry_budget=20',
     )
-    with ExitStack() as held:
-        held.enter_context(idle_holder(users, "users", mode))
-        timer = threading.Timer(1.5, held.close)
-        timer.start()
+    with held_until_logged(users, "users", mode):
         project.upgrade()
-        timer.join()
     assert any("waiting for lock to run ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 import sqlalchemy as sa
 from alembic import op
-from tests.concurrency.harness import idle_holder
+from tests.concurrency.harness import held_until_logged, idle_holder, once_logged
 from tests.configured import Configured
 from tests.projects import log_lines, migrate
 from tests.runner.deploys import Deploy, said
@@ -61,17 +60,9 @@ WAYS = {
 ENVS = ("sync", "async", "begin", "no_begin", "autocommit", "one_transaction")
 
 
-@contextmanager
-def let_go_after(users, seconds):
+def let_go_later(users):
     """A holder of the table that ends while the block waits."""
-    with ExitStack() as held:
-        holder = held.enter_context(idle_holder(users, "users", mode(users)))
-        timer = threading.Timer(seconds, held.close)
-        timer.start()
-        try:
-            yield holder
-        finally:
-            timer.join()
+    return held_until_logged(users, "users", mode(users))
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
@@ -97,7 +88,7 @@ def test_by_configure_alone_each_way_is_bounded_and_names_who_blocks(users, tmp_
 @pytest.mark.parametrize("way", WAYS)
 def test_they_are_retried_until_the_lock_is_released(users, tmp_path, way):
     project = Configured(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings="lock_timeout=0.2, retry_budget=20")
-    with let_go_after(users, 1.5):
+    with let_go_later(users):
         project.upgrade()
     assert columns(users) == ["id", "nick"]
     assert any("waiting for lock to run ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
@@ -107,7 +98,7 @@ def test_they_are_retried_until_the_lock_is_released(users, tmp_path, way):
 @pytest.mark.parametrize("env", ENVS)
 def test_with_every_kind_of_env_py(users, tmp_path, env):
     project = Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=20", env=env)
-    with let_go_after(users, 1.5):
+    with let_go_later(users):
         project.upgrade()
     assert columns(users) == ["id", "nick"]
 
@@ -123,7 +114,7 @@ def test_with_each_driver(users, tmp_path, driver):
         settings="lock_timeout=0.2, retry_budget=20",
         env=env,
     )
-    with let_go_after(users, 1.5):
+    with let_go_later(users):
         project.upgrade()
     assert columns(users) == ["id", "nick"]
     assert any("waiting for lock" in line for line in project.log)
@@ -156,7 +147,7 @@ def test_a_change_of_a_table_has_committed_what_came_before(users, tmp_path):
         {"r1": (f"op.execute('INSERT INTO other VALUES (1)')\n{ADD}", "pass")},
         settings="lock_timeout=1, retry_budget=20",
     )
-    with let_go_after(users, 2.5):
+    with let_go_later(users):
         project.upgrade()
     assert users.query("SELECT * FROM other") == [(1,)]
 
@@ -282,14 +273,10 @@ def test_a_pooled_connection_is_returned_without_the_bound(users):
 def test_a_concurrent_build_is_not_cut_short_by_an_old_snapshot(users, tmp_path):
     body = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON users (id)')"
     project = Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=20")
-    with ExitStack() as held:
-        old = held.enter_context(users.observer().connect())
+    with users.observer().connect() as old, once_logged("waiting for older transactions", old.rollback, seconds=0.5):
         old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old.exec_driver_sql("SELECT 1 FROM pg_class")
-        timer = threading.Timer(1.5, held.close)
-        timer.start()
         project.upgrade()
-        timer.join()
     assert users.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix'::regclass") == [(True,)]
 
 
@@ -413,7 +400,7 @@ def test_under_the_runner_too(users, tmp_path, capsys):
 def test_the_runner_tries_them_again(users, tmp_path):
     before = "from safeops import configure; configure(lock_timeout=0.2, retry_budget=20)"
     project = Deploy(tmp_path, users, {"r1": (ADD, "pass")}, before=before)
-    with let_go_after(users, 1.5), log_lines() as lines:
+    with let_go_later(users), log_lines() as lines:
         assert project.main("upgrade") == 0
     assert columns(users) == ["id", "nick"]
     assert any("waiting for lock to run ALTER TABLE" in line for line in lines)
