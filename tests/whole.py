@@ -261,11 +261,10 @@ def _servers_of(item: pytest.Item) -> set[str]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """One a core, but for the tests of one module: two workers would start its servers twice.
 
-    The whole gets three for two cores: tests wait a third of their time, for a lock or a server. With more, those that
-    measure a wait fail.
+    The whole gets five for two cores: tests wait more than half of their time, for a lock or a server.
     """
     modules = {argument.partition("::")[0] for argument in config.args}
     if len(modules) == 1 and modules.pop().endswith(".py"):
         return 0
     whole = config.getoption("--whole") or config.getoption("--exhaustive")
-    return 3 * (os.cpu_count() or 1) // 2 if whole else None
+    return 5 * (os.cpu_count() or 1) // 2 if whole else None

@@ -341,7 +341,8 @@ def test_a_lost_connection_is_an_error_and_no_loss(users):
         busy(traffic)
         result = traffic.stop()
         assert traffic.compare(users.observer()).lost == 0
-    assert {error.code for error in result.errors} == {"57P01"}
+    # A statement that is sent when the server has already closed the connection gets no code.
+    assert {"57P01"} <= {error.code for error in result.errors} <= {"57P01", ""}
 
 
 def test_keys_of_every_kind(database):
