@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Definition, Record, overtaken
+from safeops.archive.port import ARCHIVED, COPYING, RESTORING, TABLE, Archives, Catalogue, Definition, Record, overtaken
 from safeops.backfilling.batch import CANCELLED, Limits
 from safeops.backfilling.progress import Reporter
 from safeops.backfilling.run import BackfillRun
@@ -35,6 +35,7 @@ log = logging.getLogger("safeops")
 T = TypeVar("T")
 
 Key = tuple[str, tuple[Column, ...]]
+Describe = Callable[[Record], Definition]
 
 
 def catalogue_of(migration: Migration) -> Catalogue:
@@ -56,12 +57,14 @@ def _open_record(migration: Migration, table: Name, column: str | None) -> Recor
 
 
 def _begin(
-    migration: Migration, table: Table, column: str | None, describe: Callable[[Record], Definition], **changes: Any
+    migration: Migration, table: Table, column: str | None, describe: Describe, done: list[str], **changes: Any
 ) -> Record:
     """Return the archive of a drop with its definition; what an interrupted run has recorded is kept."""
     name = table.name
     record = _open_record(migration, name, column)
     record = record or on_catalogue(migration, lambda: catalogue_of(migration).add(name, column))
+    # It stays if the drop gives up: another runner may have continued it.
+    done.append(f"recorded archive {record.archive} in {TABLE}")
     if record.definition:
         return record
     definition = look_into(migration, name, lambda: describe(record))
@@ -100,9 +103,9 @@ def archive_column(migration: Migration, table: Table, column: str, explain: Exp
         place = {"key": [part.name for part in key[1]], "archive": [record.archive.name, record.schema]}
         return {**archives.describe_column(table, column), **place}
 
-    record = _begin(migration, table, column, describe)
     done: list[str] = []
     with keeping(done):
+        record = _begin(migration, table, column, describe, done)
         if not record.definition["computed"]:
             _copy(migration, table, column, record, key, done)
             counted = f"SELECT count(*) FROM {database.quoted_table(record.archive)}"
@@ -159,8 +162,8 @@ def finish_archive(migration: Migration, table: Name, column: str | None) -> Non
         on_catalogue(migration, partial(catalogue_of(migration).remove, record))
 
 
-def abandon_archive(migration: Migration, table: Name, column: str) -> None:
-    """Drop the triggers of an archive whose column is dropped without it, or is not dropped."""
+def abandon_archive(migration: Migration, table: Name, column: str | None) -> None:
+    """Drop what was begun of an archive whose column or table is dropped without it, or is not dropped."""
     if not Archives.serves(migration.database):
         return
     record = _open_record(migration, table, column)
@@ -381,9 +384,10 @@ def archive_table(migration: Migration, table: Table, explain: Explain) -> bool:
         return {**archives.describe_table(table, record.archive), "described": True}
 
     rows = database.sizes.estimated_rows(table.name) or 0
-    record = _begin(migration, table, None, describe, kept_rows=rows)
-    plan = archives.move_to_archive(table, record.archive, dict(record.definition))
-    execute(migration, plan, explain)
+    done: list[str] = []
+    with keeping(done):
+        record = _begin(migration, table, None, describe, done, kept_rows=rows)
+        execute(migration, archives.move_to_archive(table, record.archive, dict(record.definition)), explain)
     _change(migration, record, status=ARCHIVED)
     return True
 

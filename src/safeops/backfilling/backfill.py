@@ -59,7 +59,8 @@ def backfill(
         table_name: The table.
         values: A mapping from columns to new values: a SQLAlchemy expression, ``sa.text("...")`` or a plain value.
             Or a function that gets a list of rows (mappings) and returns a list of mappings of new values, one for each
-            row. ``@reads(...)`` declares the columns that it needs; without it each row has all columns.
+            row. ``@reads(...)`` declares the columns that it needs; without it each row has all columns. It can get a row
+            again, for example after a rollback.
         where: Which rows need it. None: those with NULL in a target column; existing values are kept. ``True``: each
             row once. A condition (an expression, or SQL as text): each row that meets it when its batch runs, once.
         key: The columns of a unique NOT NULL key to scan along; None is the primary key. Values of the key must not

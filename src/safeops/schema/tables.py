@@ -12,7 +12,7 @@ from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
 from safeops import _sqlalchemy
-from safeops.archive.archiving import archive_table, finish_archive
+from safeops.archive.archiving import abandon_archive, archive_table, finish_archive
 from safeops.archive.port import Archives
 from safeops.arguments import Keywords
 from safeops.backfilling.status import forget_backfills_of
@@ -357,4 +357,5 @@ def drop_table_if_exists(
             forget_backfills_of(migration, table.name)
             if archive:
                 return archive_table(migration, table, explain)
+            abandon_archive(migration, table.name, None)
     return execute(migration, migration.database.ddl.drop_table(name, known(inspected)), explain)
