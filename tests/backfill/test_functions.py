@@ -506,6 +506,30 @@ def test_a_value_that_cannot_be_written(database, value):
     assert values(database)[0] == (1, None)
 
 
+@pytest.mark.parametrize("value", [MOMENT.replace(tzinfo=UTC), MOMENT.replace(tzinfo=UTC).timetz()], ids=["moment", "time"])
+@pytest.mark.parametrize("type_", ["timestamp NULL", "time", "date"])
+def test_a_zone_that_the_column_cannot_keep_is_not_dropped(database, type_, value):
+    """MariaDB refused the text, MySQL converted it to the zone of the session, and the others dropped the offset."""
+    database.execute(*PEOPLE, f"ALTER TABLE people ADD COLUMN at {type_}", "ALTER TABLE people ADD COLUMN txt varchar(99)")
+
+    @reads("id", writes=("at",))
+    def zoned(rows):
+        return [{"at": value} for _ in rows]
+
+    @reads("id", writes=("txt",))
+    def written(rows):
+        return [{"txt": value} for _ in rows]
+
+    with pytest.raises(BackfillFunctionFailed) as raised:
+        fill(database, zoned)
+    assert "with a time zone for at, which is" in str(raised.value)
+    assert "for the row with the key 1." in str(raised.value)
+    assert ".replace(tzinfo=None)" in str(raised.value)
+    if database.kind != "sqlite":
+        fill(database, written)
+        assert database.query("SELECT DISTINCT txt FROM people")[0][0].endswith("+00:00")
+
+
 def test_a_key_must_not_be_written(database):
     database.execute(*PEOPLE)
 

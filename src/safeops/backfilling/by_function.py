@@ -10,6 +10,7 @@ without its values: no value is read twice.
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -31,6 +32,7 @@ from safeops.errors import BackfillFunctionFailed
 
 PORTION = 2_000_000
 """The bytes of the rows that are in memory at a time. There are up to fifteen copies: of the driver, as rows, and as SQL."""
+WITHOUT_ZONE = re.compile(r"(?:datetime|timestamp|time|date)\b(?!.*with time zone)", re.IGNORECASE)
 NARROW = 250
 """The bytes that each row may have, however many rows a batch has."""
 
@@ -88,6 +90,7 @@ class ByFunction:
         shown = keys[0] if width == 1 else list(zip(*keys, strict=True))
         new = function.results(_mappings(read, values[width : width + len(read)]), shown, self.meter.kept)
         self._check_columns(function, tuple(new), shown[0])
+        self._check_zones(function, new, shown)
         found_by, places = (self.spec.key, keys) if heap is None else (heap.version, values[width + len(read) :])
         try:
             written = self.port.write(self.spec.target(tuple(new), found_by, selected), [*places, *new.values()])
@@ -225,6 +228,24 @@ class ByFunction:
         if moved is not None:
             problem = f"returned the column {moved}, which is part of the key that the backfill scans along"
             raise function.refused(problem, "", self.meter.kept)
+
+    def _check_zones(self, function: Function, new: Mapping[str, Sequence[Any]], keys: Sequence[object]) -> None:
+        """Refuse a time with an offset for a column that cannot keep it.
+
+        Some servers and drivers drop the offset, others convert the time to the zone of the session.
+        """
+        for name in filter(lambda name: WITHOUT_ZONE.match(self.spec.columns_of_table[name].type), new):
+            place = next((p for p, value in enumerate(new[name]) if getattr(value, "tzinfo", None) is not None), None)
+            if place is not None:
+                raise BackfillFunctionFailed(
+                    f"{function.name} returned a time with a time zone for {name}, which is"
+                    f" {self.spec.columns_of_table[name].type} and keeps none, for the row with the key {keys[place]}.",
+                    why="Drivers drop the offset or convert the time to the zone of the session. Nothing of this batch was"
+                    " written.",
+                    remedy="Convert it to the zone in which the application stores it, and drop the zone:",
+                    code=f'return [{{"{name}": value.astimezone(datetime.timezone.utc).replace(tzinfo=None)}} ...]',
+                    state=self.meter.kept,
+                )
 
     def _is_of_the_server(self, error: Exception) -> bool:
         """Return whether an error is not about the values: a lock, a constraint, a lost connection."""
