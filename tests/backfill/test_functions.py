@@ -506,11 +506,15 @@ def test_a_value_that_cannot_be_written(database, value):
     assert values(database)[0] == (1, None)
 
 
-@pytest.mark.parametrize("value", [MOMENT.replace(tzinfo=UTC), MOMENT.replace(tzinfo=UTC).timetz()], ids=["moment", "time"])
+@pytest.mark.parametrize(
+    "value", [MOMENT.replace(tzinfo=UTC), MOMENT.replace(tzinfo=UTC).timetz()], ids=["moment", "time"]
+)
 @pytest.mark.parametrize("type_", ["timestamp NULL", "time", "date"])
 def test_a_zone_that_the_column_cannot_keep_is_not_dropped(database, type_, value):
     """MariaDB refused the text, MySQL converted it to the zone of the session, and the others dropped the offset."""
-    database.execute(*PEOPLE, f"ALTER TABLE people ADD COLUMN at {type_}", "ALTER TABLE people ADD COLUMN txt varchar(99)")
+    database.execute(
+        *PEOPLE, f"ALTER TABLE people ADD COLUMN at {type_}", "ALTER TABLE people ADD COLUMN txt varchar(99)"
+    )
 
     @reads("id", writes=("at",))
     def zoned(rows):
