@@ -30,6 +30,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pymysql
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
@@ -449,7 +451,14 @@ class Backfill:
             self()
         except BackfillIncomplete:
             return "incomplete"
-        except (BackfillStopped, Unreachable, sa.exc.OperationalError):
+        # SQLAlchemy passes on what the driver raises while it changes to autocommit.
+        except (
+            BackfillStopped,
+            Unreachable,
+            sa.exc.OperationalError,
+            psycopg.OperationalError,
+            pymysql.OperationalError,
+        ):
             if self.server_dies:
                 return "lost its server"
             raise
