@@ -118,5 +118,7 @@ def test_a_text_that_no_server_can_keep(database, driver, value):
         return [{"v": value} for _ in rows]
 
     given = database if driver == "psycopg" else database.with_driver(driver)
-    with pytest.raises(BackfillFunctionFailed, match="from 1 to 3"):
+    with statements_of(database) as sent, pytest.raises(BackfillFunctionFailed, match="from 1 to 3"):
         migrate(given, lambda: backfill("people", wrong, batch_size=3))
+    # pg8000 writes half of a message, after which its connection is of no use.
+    assert value != "\ud800" or not any(one.startswith("UPDATE") and "people" in one for one in sent)

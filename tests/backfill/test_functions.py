@@ -616,15 +616,19 @@ def test_a_table_whose_children_repeat_its_keys_is_refused(database):
 
 
 @pytest.mark.only("postgresql")
-def test_a_value_that_the_driver_cannot_read_is_named(database):
-    # Python has no date before the year 1: psycopg2 raises ValueError.
+@pytest.mark.parametrize(
+    ("driver", "value"),
+    [("psycopg2", "0044-03-15 BC"), ("psycopg", "0044-03-15 BC"), ("psycopg", "infinity")],
+)
+def test_a_value_that_the_driver_cannot_read_is_named(database, driver, value):
+    # Python has no date before the year 1: psycopg2 raises ValueError, psycopg 3 DataError.
     database.execute("CREATE TABLE people (id integer PRIMARY KEY, at date, v text)")
-    database.execute("INSERT INTO people VALUES (1, '0044-03-15 BC')")
+    database.execute(f"INSERT INTO people VALUES (1, '{value}')")
 
     @reads("at", writes=("v",))
     def written(rows):
         return [{"v": str(row["at"])} for row in rows]
 
     with pytest.raises(BackfillFunctionFailed, match="no Python value for one of at in"):
-        fill(database.with_driver("psycopg2"), written)
+        fill(database if driver == "psycopg" else database.with_driver(driver), written)
     assert values(database) == [(1, None)]

@@ -26,7 +26,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = {mode}
 default_pool_size = {size}
-query_wait_timeout = 20
+query_wait_timeout = {query_wait_timeout}
 server_round_robin = {takes_turns:d}
 """
 SEEN = ("lock_timeout", "statement_timeout", "idle_session_timeout", "search_path", "default_transaction_read_only")
@@ -36,7 +36,9 @@ UNTOUCHED = ("0", "0", "0", '"$user", public', "off", False, 0)
 
 
 @contextmanager
-def pooled(database: Database, mode: str, *, size: int = 6, takes_turns: bool = False) -> Iterator[Database]:
+def pooled(
+    database: Database, mode: str, *, size: int = 6, takes_turns: bool = False, query_wait_timeout: int = 20
+) -> Iterator[Database]:
     """The same database through PgBouncer in one mode: "transaction" or "session"."""
     assert isinstance(database.server, PostgreSQL)
     # SAFEOPS_PGBOUNCER names another version to try by hand.
@@ -44,7 +46,14 @@ def pooled(database: Database, mode: str, *, size: int = 6, takes_turns: bool = 
     if program is None:
         _fail_or_skip(MissingServer("no pgbouncer on this machine: apt-get install pgbouncer", "pgbouncer"))
     folder, port = _new_folder("pgbouncer"), _free_port()
-    text = CONFIGURATION.format(server=database.server.port, port=port, mode=mode, size=size, takes_turns=takes_turns)
+    text = CONFIGURATION.format(
+        server=database.server.port,
+        port=port,
+        mode=mode,
+        size=size,
+        takes_turns=takes_turns,
+        query_wait_timeout=query_wait_timeout,
+    )
     (folder / "pgbouncer.ini").write_text(text)
     with (folder / "log").open("wb") as log:
         command = [*_unprivileged("--pdeathsig=TERM"), str(program), str(folder / "pgbouncer.ini")]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import safeops
 from safeops.databases import database_for
 from safeops.databases.server import RunnerLock
-from safeops.errors import UnsupportedOnDatabase
+from safeops.errors import Unreachable, UnsupportedOnDatabase
 from tests.crossings.pgbouncer import UNTOUCHED, Application, pooled
 from tests.projects import listening, migrate
 
@@ -68,6 +68,17 @@ def test_session_mode_serves(filled, driver):
                 assert work_through(own, "migration_lock") is True
     assert {row[:-1] for row in application.seen} == {UNTOUCHED[:-1]}
     assert filled.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+
+
+def test_a_pool_of_one_connection_has_none_for_the_lock(filled):
+    with (
+        pooled(filled, "session", size=1, query_wait_timeout=1) as pool,
+        pytest.raises(Unreachable, match="second connection for the migration lock: .*query_wait_timeout") as error,
+    ):
+        work_through(pool, "migration_lock")
+    assert "Allow two connections" in str(error.value)
+    assert "Nothing was changed" in str(error.value)
+    assert filled.query("SELECT * FROM t ORDER BY id") == [(1, None), (2, None)]
 
 
 def test_a_direct_connection_needs_no_second_one(filled):

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
 
-from safeops import UnknownColumn, UnknownTable, UnsafeOperation, alter_column_type, assured
+from safeops import InvalidArgument, UnknownColumn, UnknownTable, UnsafeOperation, alter_column_type, assured
 
 
 class TestAlterColumnType(Named, OnTable):
@@ -36,6 +36,17 @@ class TestAlterColumnType(Named, OnTable):
 def test_the_same_type(database, type_):
     database.execute(*WORLD)
     assert migrate(database, lambda: alter_column_type("users", "name", type_)) is False
+
+
+@pytest.mark.only("sqlite", "mysql")
+def test_a_view_is_not_blamed_for_a_type_that_does_not_exist(database):
+    strict = " STRICT" if database.kind == "sqlite" else ""
+    database.execute(
+        f"CREATE TABLE t (id integer PRIMARY KEY, a {'text' if strict else 'varchar(9)'}){strict}",
+        "CREATE VIEW seen AS SELECT a FROM t",
+    )
+    with pytest.raises(InvalidArgument, match="unknown datatype" if strict else "too big|too long"):
+        migrate(database, lambda: alter_column_type("t", "a", sa.String(70_000)))
 
 
 @pytest.mark.only("postgresql")

@@ -315,6 +315,46 @@ class TestColumn:
         assert database.query("SELECT id, age FROM users ORDER BY id") == [(1, 30), (2, None), (5, 7), (9, 8)]
 
 
+@pytest.mark.only("pg18", "mysql")
+class TestTwoRunners:
+    """Without migration_lock the slower of two restores finds that there is nothing left to do."""
+
+    def overtaken(self, database, restore, place):
+        faster = [lambda: migrate(database, restore, down=True)]
+
+        def overtake(connection, _cursor, statement, *_rest):
+            if statement.startswith(place) and faster and is_watched(connection, database):
+                with other_process(faster.pop()) as other:
+                    assert other.result() is True
+
+        with listening({"before_cursor_execute": overtake}):
+            assert migrate(database, restore) is False
+        assert not faster
+        assert "safeops_archives" not in sa.inspect(database.observer()).get_table_names()
+
+    @pytest.mark.parametrize(
+        "place",
+        ["UPDATE safeops_archives", "ALTER TABLE", "INSERT INTO safeops_backfill", "DELETE FROM safeops_archives"],
+    )
+    def test_restore_column(self, database, place):
+        database.execute(*WORLD)
+        migrate(database, drop_name)
+        self.overtaken(database, restore_name, place)
+        assert database.query("SELECT name FROM users ORDER BY id") == [("ann",), ("bob",), ("eve",), ("zed",)]
+
+    @pytest.mark.parametrize(
+        "place", ["ALTER TABLE", "RENAME TABLE", "UPDATE safeops_archives", "DELETE FROM safeops_archives"]
+    )
+    def test_restore_table(self, database, place):
+        if place == ("ALTER TABLE" if database.kind == "mysql" else "RENAME TABLE"):
+            pytest.skip("it is the other statement that moves the table")
+        database.execute(*WORLD)
+        rows = ordered(database)
+        migrate(database, drop_users)
+        self.overtaken(database, lambda: restore_table("users"), place)
+        assert ordered(database) == rows
+
+
 class TestTable:
     def test_up_down_up(self, database):
         database.execute(*WORLD)

@@ -1,6 +1,7 @@
 """What is MariaDB's own about keys and checks: foreign keys added unchecked, checks that copy the table."""
 
 import re
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from alembic import op
 from tests.catalogue import snapshot
 from tests.concurrency.harness import idle_holder
 from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
-from tests.projects import listening, migrate, render, run_sql, statements_of
+from tests.projects import is_watched, listening, migrate, render, run_sql, statements_of
 
 from safeops import (
     DefinitionMismatch,
@@ -214,9 +215,34 @@ def test_the_checks_are_on_again_afterwards(database):
 def test_the_name_of_a_key_on_another_table(database):
     database.execute(*FAMILY, "CREATE TABLE z (id int, CONSTRAINT fk_child FOREIGN KEY (id) REFERENCES parent (id))")
     before = snapshot(database)
-    with pytest.raises(DefinitionMismatch, match="another table has a foreign key of that name"):
+    with pytest.raises(DefinitionMismatch, match="another table has a constraint of that name"):
         migrate(database, up)
     assert snapshot(database) == before
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_check_that_another_runner_adds_or_drops_at_the_same_time(database, filled):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a int)", *(["INSERT INTO t VALUES (1, 1)"] if filled else []))
+    added = "ALTER TABLE t ADD CONSTRAINT ck CHECK (a > 0)"
+    dropped = "ALTER TABLE t DROP CONSTRAINT ck"
+
+    def overtaken(change, faster):
+        def overtake(connection, _cursor, statement, *_rest):
+            if statement.startswith(faster) and is_watched(connection, database):
+                with suppress(sa.exc.DBAPIError):
+                    database.execute(faster)
+
+        def assuredly():
+            with assured("the table is small"):
+                return change()
+
+        with listening({"before_cursor_execute": overtake}):
+            with pytest.raises(DefinitionMismatch, match="nother runner"):
+                migrate(database, assuredly)
+            assert migrate(database, assuredly) is False
+
+    overtaken(lambda: create_check_constraint_if_missing("ck", "t", "a > 0"), added)
+    overtaken(lambda: drop_constraint_if_exists("ck", "t"), dropped)
 
 
 def test_an_index_that_a_key_needs_is_not_dropped(database):

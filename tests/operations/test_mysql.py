@@ -180,7 +180,7 @@ def test_what_the_server_refuses_is_reported_by_its_number(database, case):
 
 def test_the_name_of_a_check_on_another_table(database):
     database.execute(*WORLD)
-    with pytest.raises(DefinitionMismatch, match="another table has a check of that name"):
+    with pytest.raises(DefinitionMismatch, match="another table has a constraint of that name"):
         migrate(database, lambda: create_check_constraint_if_missing("ck_other", "u", "p > 1"))
 
 

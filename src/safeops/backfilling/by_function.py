@@ -198,7 +198,7 @@ class ByFunction:
         except (ValueError, OverflowError) as error:
             raise BackfillFunctionFailed(
                 f"The driver has no Python value for one of {', '.join(columns)} in {spec.table}: {error}.",
-                why="Python has no date before the year 1, for example. Nothing of this batch was written.",
+                why="Python has no date before the year 1 and no infinity, for example. Nothing of this batch was written.",
                 remedy="Name in reads() only columns that the driver can read, or fill the rows by SQL.",
                 state=self.meter.kept,
             ) from error

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DataError
 
 from safeops.backfilling import pages, port
 from safeops.backfilling.pages import Position, Size
@@ -95,9 +96,23 @@ class Batches(port.Batches):
         size = f"CASE WHEN pg_column_compression({name}) IS NULL THEN pg_column_size({name})"
         return f"{size} ELSE octet_length(CAST({name} AS text)) END * {PARSED}"
 
+    def read_rows(
+        self, query: sa.Select[Any], key: Sequence[Column], columns: Sequence[Column]
+    ) -> Sequence[Sequence[Any]]:
+        try:
+            return super().read_rows(query, key, columns)
+        except DataError as error:
+            if sqlstate(error):
+                raise
+            # psycopg 3 raises it for what the others raise a ValueError for, and also for infinity.
+            raise ValueError(str(error.orig)) from error
+
     def write(self, target: Target, values: NewValues) -> int:
         # As parameters: psycopg keeps the text of the last hundred statements.
         source, texts = self._records(target, values)
+        for text in texts:
+            # pg8000 would fail in the middle of a message, and lose its connection.
+            text.encode()
         parameters = {f"safeops_{place}": text for place, text in enumerate(texts)}
         update = self.update_of(target, *self.as_records(target, ())).replace(":", r"\:").replace(RECORDS, source)
         return self.database.connection.execute(sa.text(update), parameters).rowcount

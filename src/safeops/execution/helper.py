@@ -235,10 +235,12 @@ def helper(
     example: Mapping[str, Any] | None = None,
     choices: Mapping[str, tuple[str | None, ...]] | None = None,
     keywords: Keywords = NO_KEYWORDS,
+    retried: bool = False,
 ) -> Callable[[Callable[Concatenate[HelperCall, P], R]], Callable[P, R]]:
     """Make a function with these declarations a helper; it gets the call as its first argument.
 
-    An error of the server or its driver becomes an error of safeops. ``Skip`` ends it with False.
+    An error of the server or its driver becomes an error of safeops. ``Skip`` ends it with False. ``retried``: it inspects
+    again and continues if another runner was faster with a step of it.
     """
 
     def decorate(function: Callable[Concatenate[HelperCall, P], R]) -> Callable[P, R]:
@@ -253,13 +255,17 @@ def helper(
             given = bind(signature, declaration.name, args, kwargs, keywords)
             if recorded_instead(declaration.name, given):
                 return _plausible(declaration)  # type: ignore[no-any-return]
-            with running(declaration.name, given, loses=loses) as migration:
-                this = HelperCall(migration.database, migration.settings, migration.context, declaration, given)
-                this.check_arguments()
-                try:
-                    return function(this, *args, **kwargs)
-                except Skip as skip:
-                    return inspect.skipped(skip.what, skip.why)  # type: ignore[return-value]
+
+            def once() -> R:
+                with running(declaration.name, given, loses=loses) as migration:
+                    this = HelperCall(migration.database, migration.settings, migration.context, declaration, given)
+                    this.check_arguments()
+                    try:
+                        return function(this, *args, **kwargs)
+                    except Skip as skip:
+                        return inspect.skipped(skip.what, skip.why)  # type: ignore[return-value]
+
+            return retry_if_overtaken(once) if retried else once()
 
         return _declared(called, declaration)
 

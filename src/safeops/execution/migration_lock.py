@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from safeops.databases import database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import side_connection
 from safeops.databases.server import ANOTHER_RUNNER, Abilities, Holder, RunnerLock
+from safeops.databases.server_errors import message_of
 from safeops.errors import (
     BackfillConflict,
     DefinitionMismatch,
@@ -27,6 +28,7 @@ from safeops.errors import (
     PhaseMissing,
     SafeOpsError,
     UnknownColumn,
+    Unreachable,
 )
 from safeops.execution.heads import heads_explained
 from safeops.execution.holders import listed
@@ -79,6 +81,7 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             for ``lock_timeout`` seconds; the message names the holders.
         InvalidArgument: ``timeout`` is not a number of seconds.
         UnsupportedOnDatabase: The connection uses a pooler in transaction mode, which breaks session locks.
+        Unreachable: There is no second connection for the lock.
 
     Locks: none on tables. It ends with the session that holds it, also when that is killed; leaving the block then logs
     an error.
@@ -112,7 +115,6 @@ def held_lock(connection: Connection, timeout: float | None, over: threading.Eve
     """Hold the lock for the block, or end without it once ``over`` is set: then the block must look whether it is."""
     with _lock_connection(connection) as own:
         database = database_on(own)
-        database.check_session()
         if not _wait(database, own, timeout, over):
             yield
             return
@@ -143,7 +145,17 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
     if not Abilities.class_of(database_class(connection.dialect)).locks_runners_by_session:
         yield connection
         return
-    with side_connection(connection) as own:
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(side_connection(connection))
+            database_on(own).check_session()
+        except DBAPIError as error:
+            raise Unreachable(
+                f"Could not open a second connection for the migration lock: {message_of(error)}.",
+                why="The lock belongs to a separate session, next to the connection of the migration. The server, the role or"
+                " a pooler may have none left: a pool of one connection is not enough.",
+                remedy="Allow two connections for each migration, or connect to the server directly.",
+            ) from error
         yield own
 
 

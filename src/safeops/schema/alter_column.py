@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
+from safeops.databases.server import Kind
 from safeops.errors import DependentObjects, InvalidArgument, UnsafeOperation
 from safeops.execution.helper import BRIEF_LOCK, ONLINE, HelperCall, Said, existing_or_skip, helper
 from safeops.execution.inspect import look_into, skipped
@@ -20,6 +21,9 @@ from safeops.schema import refusals
 from safeops.schema.columns import column_differences
 from safeops.schema.refusals import refuse_unless_assured
 from safeops.schema.types import instead_of_domain
+
+BLAMES_DEPENDENTS = frozenset[Kind]({"dependents", "unsupported", "other"})
+"""Errors of a change of a type whose reason can be an object that depends on the column."""
 
 
 @helper(
@@ -307,6 +311,9 @@ def _explained(migration: Migration, table: Table, name: Name, column: str, chan
                 remedy="Define how values are converted, and change the type over several deploys:",
                 code=change,
             )
+        errors = migration.database.errors
+        if errors.kind_of(error) not in BLAMES_DEPENDENTS or errors.explained(error) is not None:
+            return None
         dependents = look_into(migration, name, lambda: migration.database.dependents.dependents_on_type(table, column))
         if not dependents:
             return None

@@ -56,6 +56,7 @@ class Archive:
     Said("restores column {1} of {0} with its values", "Filled in short batches.", noun="column"),
     "column {table}.{column.name}",
     example={"column": lambda given: shown_column(given["table_name"], given["column"])},
+    retried=True,
 )
 def restore_column(
     migration: HelperCall, table_name: str, column: sa.Column[Any], *, schema: str | None = None
@@ -123,7 +124,7 @@ def restore_column(
     return True
 
 
-@helper(Said("restores table {0} with its rows", f"{BRIEF_LOCK}.", noun="table"), "table {table}")
+@helper(Said("restores table {0} with its rows", f"{BRIEF_LOCK}.", noun="table"), "table {table}", retried=True)
 def restore_table(migration: HelperCall, table_name: str, *, schema: str | None = None) -> bool:
     """The table is restored as it was before ``drop_table_if_exists(..., archive=True)``, with all its rows.
 
@@ -156,7 +157,8 @@ def restore_table(migration: HelperCall, table_name: str, *, schema: str | None 
     """
     _refuse_offline(migration, f"Restoring {migration.name}")
     full = Name(table_name, Archives.of(migration.database).schema_of_new(schema))
-    table, record = find(migration, full), _latest(migration, full, None)
+    # In this order: another runner restores the table before it deletes the record.
+    record, table = _latest(migration, full, None), find(migration, full)
     if record is None:
         if table is None:
             raise _no_archive(migration, migration.about, UnknownTable)

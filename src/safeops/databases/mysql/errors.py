@@ -21,8 +21,8 @@ LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
 NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826, 3822}
-CAME = {1007, 1050, 1060, 1061, 1068, 1359}
-GONE = {1008, 1051, 1091, 1360}
+CAME = {1007, 1050, 1060, 1061, 1068, 1359, *NAME_TAKEN}
+GONE = {1008, 1051, 1091, 1360, 3821, 3940}
 REFUSALS = {1221, 1845, 1846, 4092}
 UNKNOWN_TABLE = {1049, 1146}
 
@@ -95,11 +95,11 @@ def message_of(error: DBAPIError) -> str:
     return str(words[1] if len(words) > 1 else error.orig)
 
 
-def name_taken(step: Step, kind: str) -> DefinitionMismatch:
+def name_taken(step: Step) -> DefinitionMismatch:
     return DefinitionMismatch(
-        f"{could_not(step.does)}: another table has a {kind} of that name.",
-        why=f"The name of a {kind} is unique in a schema.",
-        remedy="Give the new one another name.",
+        f"{could_not(step.does)}: another table has a constraint of that name, or another runner has just added it.",
+        why="The name of a foreign key, and on MySQL that of a check, is unique in a schema.",
+        remedy="Run again, which inspects again. If the name is that of another table, give the new one another name.",
     )
 
 

@@ -120,7 +120,7 @@ class Session(Database):
                 kept = "What was finished before is kept; running again continues from there."
                 raise triggers_not_allowed(could_not(step.does), state=kept) from error
             if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
-                raise name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
+                raise name_taken(step) from error
             raise
 
     def _check_rows(self, step: Step) -> None:
