@@ -73,7 +73,7 @@ def test_session_mode_serves(filled, driver):
 def test_a_pool_of_one_connection_has_none_for_the_lock(filled):
     with (
         pooled(filled, "session", size=1, query_wait_timeout=1) as pool,
-        pytest.raises(Unreachable, match="second connection for the migration lock: .*query_wait_timeout") as error,
+        pytest.raises(Unreachable, match=r"second connection for the migration lock: .*query_wait_timeout") as error,
     ):
         work_through(pool, "migration_lock")
     assert "Allow two connections" in str(error.value)

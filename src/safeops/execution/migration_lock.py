@@ -152,8 +152,8 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
         except DBAPIError as error:
             raise Unreachable(
                 f"Could not open a second connection for the migration lock: {message_of(error)}.",
-                why="The lock belongs to a separate session, next to the connection of the migration. The server, the role or"
-                " a pooler may have none left: a pool of one connection is not enough.",
+                why="The lock belongs to a separate session, next to the connection of the migration. The server, the role"
+                " or a pooler may have none left: a pool of one connection is not enough.",
                 remedy="Allow two connections for each migration, or connect to the server directly.",
             ) from error
         yield own
