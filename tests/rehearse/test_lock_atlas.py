@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.lock_atlas.cases import Case, cases
 from tests.lock_atlas.results import Results
-from tests.lock_atlas.tracing import traced
+from tests.lock_atlas.tracing import Entry, traced
 from tests.servers import Database
 
 SAMPLE = {
@@ -24,10 +25,20 @@ SAMPLE = {
 }
 
 
+ATTEMPTS = 4
+"""On MariaDB and MySQL the locks of a statement are sampled while it runs: a busy machine can miss a brief one."""
+
+
 @pytest.mark.only("pg18", "mariadb", "mysql97")
-def test_a_sample(database: Database, server_name: str, tmp_path: Path) -> None:
+def test_a_sample(new_database: Callable[[], Database], server_name: str, tmp_path: Path) -> None:
     recorded = Results.read().entries(server_name)
-    found = {case.name: entry for case, entry in traced(database, tmp_path, sample_of(database.kind))}
+    database = new_database()
+    wanted, found = sample_of(database.kind), dict[str, Entry]()
+    for attempt in range(1 if database.kind == "postgresql" else ATTEMPTS):
+        left = [case for case in wanted if found.get(case.name) != recorded[case.name]]
+        if left:
+            place = new_database() if attempt else database
+            found |= {case.name: entry for case, entry in traced(place, tmp_path / str(attempt), left)}
     assert found == {name: recorded[name] for name in found}
     assert len(found) > 5
 

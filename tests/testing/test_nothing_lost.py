@@ -16,7 +16,7 @@ from safeops.rehearse.traffic.losses import ALTERED, Loss
 from safeops.testing.checks.nothing_lost import check
 from safeops.testing.failing import Failed, Untestable
 from safeops.testing.ledger import written_beside
-from safeops.testing.losses import _Search
+from safeops.testing.losses import _Search, without_filled
 
 
 def lost(folder: Path, database: Database, body: str, first: str = USERS) -> str:
@@ -260,28 +260,49 @@ def test_a_column_that_is_made_of_another_than_the_dropped_one(database: Databas
 
 
 @pytest.mark.parametrize(
-    ("expected", "here", "before", "is_lost"),
+    ("expected", "here", "before", "other_row", "is_lost"),
     [
-        (None, "1", "2", False),
-        (None, "1", None, True),
-        ("5", "1", "2", True),
-        ("5", "1", "1", False),
+        (None, "1", "2", None, False),
+        (None, "1", None, "2", False),
+        (None, "1", None, None, True),
+        ("5", "1", "2", "2", True),
+        ("5", "1", "1", None, False),
     ],
-    ids=["NULL, and filled", "NULL, overwritten", "another value, overwritten", "changed on purpose"],
+    ids=["filled", "filled before its source was NULL", "NULL, overwritten", "overwritten", "changed on purpose"],
 )
 @pytest.mark.only("sqlite")
-def test_what_a_backfill_fills_was_not_lost(expected: str | None, here: str, before: str | None, is_lost: bool) -> None:
+def test_what_a_backfill_fills_was_not_lost(
+    expected: str | None, here: str, before: str | None, other_row: str | None, is_lost: bool
+) -> None:
     """A NULL that was written is filled from the row as it is then, and the row can change after that.
 
     Args:
         expected: What the application has written.
         here: What is there instead.
         before: What an undisturbed upgrade makes of the same write; None: it keeps it.
+        other_row: What it makes of a NULL in another row; None: it keeps it.
     """
 
-    def database(*found: str) -> Any:
-        return SimpleNamespace(losses=tuple(Loss("users", (1,), "age", ALTERED, expected, one) for one in found))
+    def database(found: str | None, other: str | None) -> Any:
+        losses = [Loss("users", (1,), "age", ALTERED, expected, found)] if found else []
+        losses += [Loss("users", (2,), "age", ALTERED, None, other)] if other else []
+        return SimpleNamespace(losses=tuple(losses))
 
-    search = _Search(SimpleNamespace(), SimpleNamespace(), {}, database(here))  # type: ignore[arg-type]
-    search.twins = [database(*([before] if before else [])) for _ in range(2)]
-    assert [lost.loss.found for lost in search.changed()] == ([here] if is_lost else [])
+    search = _Search(SimpleNamespace(), SimpleNamespace(), {}, database(here, None))  # type: ignore[arg-type]
+    search.twins = [database(before, other_row) for _ in range(2)]
+    found = without_filled(search.changed(), search.twins)
+    assert [lost.loss.found for lost in found] == ([here] if is_lost else [])
+
+
+TWO_AGES = USERS.replace('sa.Column("age"', 'sa.Column("years", sa.Integer), sa.Column("age"')
+
+
+def test_a_column_filled_from_another_one_that_is_set_to_null_after_that(database: Database, tmp_path: Path) -> None:
+    """In the end both were set to NULL, but the row had a value to fill it with in between."""
+    body = """
+        with op.get_context().autocommit_block():
+            for number in range(30):
+                op.execute(f"UPDATE users SET years = age WHERE years IS NULL AND id > -{number}")
+    """
+    with kit_over(tmp_path, database, body, first=TWO_AGES) as kit:
+        check(kit, kit.project.revision("0002"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
@@ -95,19 +95,51 @@ def losses_of(trial: Trial, writers: Writers, replacements: Replacements, before
     if not (here.losses or search.gone_columns or search.gone_tables or has_triggers):
         return []
     with ExitStack() as stack:
-        others = [stack.enter_context(trial.another()) for _ in range(2)]
-        for other in others:
-            writers.repeat(other.engine)
+
+        def undisturbed(repeat: Callable[[Engine], object]) -> _Database:
+            other = stack.enter_context(trial.another())
+            repeat(other.engine)
             for revision in trial.current():
                 other.upgrade(revision)
-        search.twins = [_Database(other, writers, replacements) for other in others]
+            return _Database(other, writers, replacements)
+
+        search.twins = [undisturbed(writers.repeat) for _ in range(2)]
         found = [*search.changed(), *search.stale(), *search.missing()]
+        found = without_filled(found, search.twins)
+        nulls = {_column(lost.loss) for lost in found if _was_null(lost.loss)}
+        # The NULLs without the other values of their rows may be refused by what the upgrade adds.
+        with suppress(Exception):
+            if nulls:
+                repeat = partial(writers.repeat_what_can_be, written=writers.nulls_of(nulls))
+                found = without_filled(found, [undisturbed(repeat)])
         if has_triggers or any(lost.loss.column and lost.written is None for lost in found):
             one, other = (stack.enter_context(trial.another()) for _ in range(2))
             made = _Made(one, other, trial.current(), writers, replacements)
             found = [lost for lost in found if lost.written is not None or _place(lost.loss) not in made.places]
             found += search.behind(made.database) if has_triggers else ()
     return [_dated(one, writers) for one in found]
+
+
+def _was_null(loss: Loss) -> bool:
+    return bool(loss.column) and loss.expected is None and loss.found is not None
+
+
+def without_filled(found: Iterable[Lost], undisturbed: Iterable[_Database]) -> list[Lost]:
+    """Return what is lost without the NULLs of a column that is filled.
+
+    An upgrade that fills it fills a NULL that is written next to it too, from the row as it is at that moment. The row may
+    change after that.
+
+    Args:
+        found: What differs.
+        undisturbed: What the upgrade makes of NULLs that are written before it, in rows with other values.
+    """
+    fills = {_column(loss) for one in undisturbed for loss in one.losses if _was_null(loss)}
+    return [lost for lost in found if not (_was_null(lost.loss) and _column(lost.loss) in fills)]
+
+
+def _column(loss: Loss) -> tuple[str, str]:
+    return loss.table, loss.column
 
 
 def _creates_trigger(sql: str) -> bool:
@@ -155,8 +187,8 @@ class _Made:
                 trial.upgrade(revision)
         # Triggers of an INSERT, and those of an UPDATE: the second time each row exists.
         for _ in range(2):
-            written = writers.repeat_what_can_be(one.engine)
-            exchanged = writers.repeat_what_can_be(other.engine, exchanged=True)
+            written = writers.repeat_what_can_be(one.engine, writers.written())
+            exchanged = writers.repeat_what_can_be(other.engine, writers.exchanged())
             others = {_place(loss): loss.found for loss in _Database(other, writers, replacements).losses}
             for loss in _Database(one, writers, replacements).losses:
                 row = loss.table, tuple(map(str, loss.key))
@@ -221,9 +253,7 @@ class _Search:
         for loss in self.here.losses:
             twin = one.get(_place(loss))
             varies = twin is not None and twin != other.get(_place(loss))
-            # What fills NULLs fills those too that are written next to it, from the row as it is at that moment.
-            filled = twin is not None and loss.expected is None and None not in (loss.found, twin.found)
-            if twin != loss and not (varies or filled or is_now(loss.found)):
+            if twin != loss and not (varies or is_now(loss.found)):
                 yield Lost(loss)
 
     def stale(self) -> Iterator[Lost]:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +59,8 @@ NOTHING: Apart = (frozenset(), frozenset())
 
 RowKey = tuple[str, tuple[str, ...]]
 """A row by the name of its table, and the texts of its key."""
+Written = tuple[int, Key, Values]
+"""The number of the table's traffic, the key of a row, and values that were written to it."""
 
 
 class WriterLedger(Ledger):
@@ -254,20 +256,19 @@ class Writers:
     def repeat(self, engine: Engine) -> None:
         """Write what was acknowledged to another database that is as this one was before the clients began."""
         with self._repeating(engine) as session:
-            for place, key, values in self._written():
+            for place, key, values in self.written():
                 self._repeat(session, self._works[place], key, values)
 
-    def repeat_what_can_be(self, engine: Engine, *, exchanged: bool = False) -> dict[RowKey, Values]:
-        """Write to a database whose schema is another one; return the rows that it takes, with the values.
+    def repeat_what_can_be(self, engine: Engine, written: Iterable[Written]) -> dict[RowKey, Values]:
+        """Write to a database that may refuse some of it; return the rows that it takes, with the values.
 
         Args:
             engine: Reaches the database.
-            exchanged: Give each row the values of another one.
+            written: What ``written()`` returns, or a method that changes it.
         """
         taken: dict[RowKey, Values] = {}
-        written = [*self._written()]
         with self._repeating(engine) as session:
-            for place, key, values in self._exchanged(written) if exchanged else written:
+            for place, key, values in written:
                 try:
                     self._repeat(session, self._works[place], key, values)
                 except Exception:
@@ -284,11 +285,23 @@ class Writers:
         finally:
             session.close()
 
-    def _written(self) -> Iterator[tuple[int, Key, Values]]:
+    def written(self) -> Iterator[Written]:
         """Yield the acknowledged values of each row that was not deleted."""
         for (place, key), values in self.ledger.rows.items():
             if values:
                 yield place, key, values
+
+    def nulls_of(self, columns: Collection[tuple[str, str]]) -> Iterator[Written]:
+        """Yield the NULLs that were acknowledged last, of these columns alone.
+
+        Args:
+            columns: Names of tables and columns.
+        """
+        for place, key, values in self.written():
+            table = str(self.plan.tables[place].table)
+            nulls = {name: None for name, value in values.items() if value is None and (table, name) in columns}
+            if nulls:
+                yield place, key, nulls
 
     def _repeat(self, session: Session, work: Work, key: Key, values: Values) -> None:
         names = list(values)
@@ -300,10 +313,10 @@ class Writers:
         added = work.inserted_with(list(row))
         session.run(added, [row[name] for name in added.names])
 
-    def _exchanged(self, written: Sequence[tuple[int, Key, Values]]) -> Iterator[tuple[int, Key, Values]]:
+    def exchanged(self) -> Iterator[Written]:
         """Yield the rows, each with the values of the next one of which the same columns were written."""
-        alike: dict[tuple[Any, ...], list[tuple[int, Key, Values]]] = {}
-        for place, key, values in written:
+        alike: dict[tuple[Any, ...], list[Written]] = {}
+        for place, key, values in self.written():
             alike.setdefault((place, *values), []).append((place, key, values))
         for rows in alike.values():
             for (place, key, own), (_, _, others) in zip(rows, [*rows[1:], rows[0]], strict=True):
