@@ -113,7 +113,7 @@ class Rehearsing:
         with stage.phase("during"):
             run = measured_run(self.copy.config, self.copy.engine, self.asked.revision, self.copy.rows)
         stage.wait("after", self.asked.after)
-        stage.compare("after the upgrade", run.replacements)
+        stage.compare("after the upgrade", run.replacements, run.statements)
         return run
 
     def _back(self, stage: Stage, way_back: WayBack, run: Run) -> Back:
@@ -122,7 +122,7 @@ class Rehearsing:
             back = way_back.down(followed)
         self.downs = followed.statements
         if not back.why:
-            stage.compare("after the downgrade", run.replacements)
+            stage.compare("after the downgrade", run.replacements, (*run.statements, *self.downs))
             back = way_back.compared(back, stage.touched())
         stage.stop()
         with stage.phase("again"), quiet_logs(ALEMBIC, SAFEOPS):

@@ -12,7 +12,9 @@ from sqlalchemy.engine import Engine
 from safeops.databases import Database, database_on
 from safeops.databases.definitions import Table
 from safeops.naming import Name
+from safeops.rehearse.effects import Statement
 from safeops.rehearse.following import OBSERVER
+from safeops.rehearse.in_place import with_in_place
 from safeops.rehearse.saved_rows import Key, key_text
 from safeops.rehearse.traffic import (
     Comparison,
@@ -71,16 +73,18 @@ class Stage:
             with self.phase(name):
                 time.sleep(seconds)
 
-    def compare(self, when: str, replacements: Replacements) -> None:
+    def compare(self, when: str, replacements: Replacements, statements: Iterable[Statement]) -> None:
         """Pause the traffic, and compare the writes that it was acknowledged with the tables.
 
         Args:
             when: Names the comparison.
             replacements: What the revisions rename, or give another type.
+            statements: What they have sent.
         """
         if self._traffic is not None:
             self._traffic.pause()
-            replaced = _in_schema(replacements, self._home)
+            tables = self._traffic.plan.tables
+            replaced = with_in_place(_in_schema(replacements, self._home), statements, tables)
             self.compared[when] = self._traffic.compare(self._engine, replaced)
 
     def resume(self) -> None:

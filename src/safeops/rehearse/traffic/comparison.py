@@ -124,7 +124,9 @@ class _Comparer:
 
     def _row(self, compared: _Compared, entry: Entry, row: Sequence[Any] | None) -> None:
         if entry.expected is None or row is None:
-            if (entry.expected is None) != (row is None):
+            if row is None and entry.expected is not None and compared.traffic.table in self.replacements.emptied:
+                self._alter(f"{compared.traffic.table}: which rows a revision deletes on purpose is not known.")
+            elif (entry.expected is None) != (row is None):
                 what = RETURNED if entry.expected is None else MISSING
                 self._lose(Loss(str(compared.name), entry.key, "", what))
             return
@@ -135,6 +137,11 @@ class _Comparer:
     def _value(self, compared: _Compared, place: _Place, entry: Entry, found: str | None) -> None:
         expected = (entry.expected or {})[place.column]
         if found == expected or self._is_converted(place, expected, found):
+            return
+        if (compared.traffic.table, place.column) in self.replacements.in_place:
+            self._alter(
+                f"{compared.traffic.table}.{place.column}: what a revision makes of the values is not compared."
+            )
             return
         is_old = found is None or found in entry.earlier.get(place.column, [])
         if not is_old and self.replacements.is_rewritten(compared.traffic.table, place.column):
@@ -165,6 +172,10 @@ class _Comparer:
             # The server has no such conversion: then it is another value.
             self.session.recover()
             return False
+
+    def _alter(self, note: str) -> None:
+        self.altered += 1
+        self.notes.append(note)
 
     def _lose(self, loss: Loss) -> None:
         self.lost += 1

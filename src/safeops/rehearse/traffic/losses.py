@@ -40,7 +40,7 @@ class Comparison:
         rows: The rows that were compared.
         lost: The rows and values that are lost.
         losses: The first of them.
-        altered: Values of columns that a backfill changes on purpose, and that it changed; these are not lost.
+        altered: Values and rows that the revisions change or delete on purpose; these are not lost.
         notes: What could not be compared, in sentences.
     """
 

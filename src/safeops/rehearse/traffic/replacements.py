@@ -36,11 +36,15 @@ class Replacements:
         columns: The columns.
         tables: The new name of each table that is renamed.
         rewritten: Columns whose values a backfill changes on purpose: table and column.
+        in_place: Columns that other statements change in place: no value that was written is lost, whatever it is now.
+        emptied: Tables from which statements delete rows, as they are then.
     """
 
     columns: list[Replacement] = field(default_factory=list)
     tables: dict[Name, Name] = field(default_factory=dict)
     rewritten: set[tuple[Name, str]] = field(default_factory=set)
+    in_place: set[tuple[Name, str]] = field(default_factory=set)
+    emptied: set[Name] = field(default_factory=set)
 
     def note(self, name: str, given: Mapping[str, Any]) -> bool:
         """Note the call of a helper; return False, which lets it run."""
