@@ -1,4 +1,4 @@
-"""What plain statements change in place is told apart from values that were read earlier and written back."""
+"""What plain statements change in place is distinguished from values that were read earlier and written back."""
 
 from __future__ import annotations
 

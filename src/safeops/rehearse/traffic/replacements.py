@@ -36,7 +36,7 @@ class Replacements:
         columns: The columns.
         tables: The new name of each table that is renamed.
         rewritten: Columns whose values a backfill changes on purpose: table and column.
-        in_place: Columns that other statements change in place: no value that was written is lost, whatever it is now.
+        in_place: Columns that other statements change in place: their values are not compared.
         emptied: Tables from which statements delete rows, as they are then.
     """
 
