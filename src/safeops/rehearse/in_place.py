@@ -95,7 +95,8 @@ def _split(found: Tokens, word: str) -> tuple[Tokens, Tokens]:
 
 def _listed(found: Tokens) -> Iterator[Tokens]:
     """Split what is assigned at the commas between columns."""
-    depth, part = 0, []
+    depth = 0
+    part: list[tuple[str, str]] = []
     for one in found:
         depth += (one[1] == "(") - (one[1] == ")")
         if one[1] == "," and not depth:
