@@ -107,3 +107,11 @@ def test_a_revision_that_declares_that_it_cannot_be_undone(database: Database, t
 def test_a_downgrade_that_fails(database: Database, tmp_path: Path) -> None:
     back = went_back(database, tmp_path, (ADDED[0], 'op.drop_column("users", "nothing")'))
     assert not back.ok and not back.irreversible and "nothing" in back.why
+
+
+@pytest.mark.only("pg15", "pg18")
+def test_the_session_that_keeps_rows_compiles_no_query(database: Database) -> None:
+    # Without nested loops each look at the catalogue seems to be dear, and compiling it takes seconds for each table.
+    engine = database.engine(connect_args={"options": "-c jit=on"})
+    with keeping_rows(engine) as keeper:
+        assert keeper._port.read("SHOW jit")[0][0] == "off"

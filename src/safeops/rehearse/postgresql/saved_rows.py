@@ -14,6 +14,8 @@ class SavedRows(saved_rows.SavedRows):
         self.run("SET extra_float_digits = 1")
         # Without it a comparison by a nested loop takes hours once the estimates are wrong.
         self.run("SET enable_nestloop = off")
+        # The cost of a nested loop that cannot be avoided has it compile each look at the catalogue, for seconds.
+        self.run("SET jit = off")
 
     def hashed(self, columns: Sequence[str]) -> str:
         listed = ", ".join(f"t.{self.quoted(name)}" for name in columns)
