@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.servers import Database
 from tests.testing.kits import PLAIN
-from tests.testing.users import kit_over
+from tests.testing.users import USERS, kit_over
 
 from safeops.testing.checks.bounded import check
 from safeops.testing.failing import Failed, Untestable
@@ -43,6 +43,7 @@ def test_a_plain_statement_without_a_bound(database: Database, tmp_path: Path) -
 def test_a_bound_that_is_too_long(database: Database, tmp_path: Path) -> None:
     said = found(tmp_path, database, f"{bound(database, 60)}\n{ADD}")
     assert "It gives up after 60 s only" in said
+    assert said.endswith('add_column_if_missing("users", sa.Column("x", sa.Integer()))')
     assert "a read waited 2." in said
 
 
@@ -78,6 +79,26 @@ def test_rows_that_an_update_holds_while_it_waits_for_another_one(database: Data
     assert "a write waited 1." in said
     assert "a read waited 0.0 s" in said
     assert 'backfill("users", {"age":' in said
+
+
+@pytest.mark.only("pg18")
+def test_a_table_of_another_schema(database: Database, tmp_path: Path) -> None:
+    first = f"op.execute('CREATE SCHEMA \"Shop\"')\n{USERS.strip()[:-1]}    schema='Shop',\n)"
+    body = "op.execute('UPDATE \"Shop\".users SET age = 1')"
+    with kit_over(tmp_path, database, body, first=first) as kit, pytest.raises(Failed) as caught:
+        check(kit, kit.project.revision("0002"))
+    said = str(caught.value)
+    assert said.startswith("Revision 0002 makes others wait for Shop.users ")
+    assert said.endswith('backfill("users", {"age": sa.text(...)}, where=True, schema="Shop")')
+
+
+@pytest.mark.only("pg18")
+def test_a_lock_that_no_helper_takes_with_a_longer_timeout(database: Database, tmp_path: Path) -> None:
+    """configure() keeps the timeout, so it is not what to write."""
+    said = found(tmp_path, database, f"{bound(database, 60)}\nop.execute('LOCK TABLE users')")
+    assert "It needs ACCESS EXCLUSIVE on users. It gives up after 60 s only" in said
+    assert "the role or the server, and configure() keeps it. Remove it, or write before the statement:" in said
+    assert said.endswith("""op.execute("SET LOCAL lock_timeout = '2s'")""")
 
 
 SOUND = {

@@ -51,6 +51,23 @@ def test_a_column_that_exists_already_is_filled_once(database: Database, tmp_pat
     assert "it is dropped, and full_name is NULL" in lost(tmp_path, database, body, first)
 
 
+def test_a_later_write_to_another_column_of_the_row(database: Database, tmp_path: Path) -> None:
+    """The moment of a loss is that of the column: until the exchange of names, the clients also write to the age."""
+    again = """
+with op.get_context().autocommit_block():
+    op.add_column("users", sa.Column("name2", sa.String(100)))
+    op.execute("UPDATE users SET name2 = name")
+    op.drop_column("users", "name")
+    op.execute("ALTER TABLE users RENAME COLUMN name2 TO name")
+    op.create_index("ix_users_age", "users", ["age"])
+    op.create_index("ix_users_id_age", "users", ["id", "age"])
+"""
+    said = lost(tmp_path, database, again)
+    assert "name was set to" in said
+    moments = [line.strip() for line in said.splitlines() if line.strip().startswith("acknowledged after")]
+    assert moments and not any("INDEX" in moment for moment in moments)
+
+
 SWAP = """
 with op.get_context().autocommit_block():
     op.create_table(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from safeops.databases.sqltext import tokens, unquoted
-from safeops.databases.statements import names_in, words_of
+from safeops.databases.statements import words_of
 from safeops.naming import Name
 from safeops.rehearse.effects import Statement
 from safeops.rehearse.traffic import Replacements
@@ -70,12 +70,17 @@ def _deletes(sql: str, table: TableTraffic) -> bool:
 
 def _target(sql: str, verb: str, table: TableTraffic) -> Tokens:
     """Return the tokens of a statement that changes the rows of a table so; none of another statement."""
-    if words_of(sql)[:1] != (verb,) or table.table.name not in names_in(sql):
-        return ()
-    found = tokens(PLACEHOLDER.sub("0", sql))
-    name = next((_qualified(found[place:]) for place, one in enumerate(found) if place and _is_name(one)), None)
+    name = changed_table(sql, verb)
     same = name is not None and name.name == table.table.name and name.schema in (None, table.table.schema)
-    return found if same else ()
+    return tokens(PLACEHOLDER.sub("0", sql)) if same else ()
+
+
+def changed_table(sql: str, verb: str) -> Name | None:
+    """Return the table whose rows a statement inserts, updates or deletes, as it names it; None of another statement."""
+    found = tokens(sql)
+    if words_of(sql)[:1] != (verb,):
+        return None
+    return next((_qualified(found[place:]) for place, one in enumerate(found) if place and _is_name(one)), None)
 
 
 def _is_name(token: tuple[str, str]) -> bool:

@@ -152,14 +152,16 @@ def _dated(lost: Lost, writers: Writers) -> Lost:
     ledger = writers.ledger
     names = [str(traffic.table) for traffic in writers.plan.tables]
     key = tuple(map(str, lost.loss.key))
-    moments = [
-        moment
-        for (place, row), moment in ledger.moments.items()
+    column = lost.written[0] if lost.written is not None and lost.loss.column else lost.loss.column
+    written = {
+        name: moment
+        for (place, row, name), moment in sorted(ledger.moments.items(), key=lambda item: item[1])
         if names[place] == lost.loss.table and tuple(map(str, row)) == key
-    ]
+    }
+    moments = [written[name] for name in (column, "") if name in written][:1]
     if not moments:
         return lost
-    sent, moment = ledger.statements, max(moments)
+    sent, moment = ledger.statements, moments[0]
     after = sent[moment - 1] if moment else None
     return Lost(lost.loss, lost.written, after, sent[moment] if moment < len(sent) else None)
 

@@ -12,6 +12,7 @@ from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
 from safeops.execution.guarding import missing_parsers
 from safeops.naming import Code, call
+from safeops.rehearse.in_place import changed_table
 from safeops.rehearse.waits import shortened
 from safeops.testing.bounds import Bounds
 from safeops.testing.failing import Failed
@@ -21,6 +22,11 @@ from safeops.testing.touched import ASSIGNED
 if TYPE_CHECKING:
     from safeops.testing.kit import Kit
     from safeops.testing.project import Revision
+
+LONGER = (
+    "This timeout is set by env.py, the revision, the role or the server, and configure() keeps it. Remove it, or write"
+    " before the statement:"
+)
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,17 @@ def waits_for_file(revision: Revision, bound: float, limit: float) -> Failed:
 
 def _instead(kit: Kit, revision: Revision, flaw: Flaw) -> tuple[str, str]:
     """Return what to write instead of a statement, and the sentence that introduces it."""
-    if flaw.is_about_rows and (columns := ASSIGNED.findall(flaw.sql)):
-        values = {name: Code("sa.text(...)") for name in columns}
+    table = changed_table(flaw.sql, "UPDATE") if flaw.is_about_rows else None
+    if table is not None:
+        values = {name: Code("sa.text(...)") for name in ASSIGNED.findall(flaw.sql)}
         batches = "Change the rows in short batches, each of which is committed and waits for its rows briefly:"
-        return batches, call("backfill", flaw.table, values, where=True)
+        return batches, call("backfill", table.name, values, where=True, schema=table.schema)
     with kit.before(revision) as trial:
         found, own = run_on_connection(trial.engine, lambda connection: _found(connection, flaw.sql, kit.lock_timeout))
     if found:
         return "Write this instead: it gives up after the lock timeout, lets the others pass, and tries again:", found
+    if flaw.declared is not None:
+        return LONGER, f'op.execute("{own}")'
     return (
         "Bound the waiting of all revisions in env.py; a statement that gives up is then tried again:",
         f'configure(lock_timeout={kit.lock_timeout:g})\n\n# or in the revision, before the statement:\nop.execute("{own}")',

@@ -76,20 +76,21 @@ class WriterLedger(Ledger):
         """What the upgrade has sent so far."""
         self.rows: dict[tuple[int, Key], Values | None] = {}
         """The acknowledged values of each row; None if it was deleted."""
-        self.moments: dict[tuple[int, Key], int] = {}
-        """How many statements the upgrade had sent when a row was last written."""
+        self.moments: dict[tuple[int, Key, str], int] = {}
+        """How many statements the upgrade had sent when a column was last written; "" is the row as a whole."""
         self.acknowledged = 0
 
     def wrote(self, place: int, key: Key, values: Mapping[str, Any], present: Mapping[str, Any]) -> None:
         super().wrote(place, key, values, present)
         self._note(place, key, {**(self.rows.get((place, key)) or {}), **values})
+        self.moments.update(((place, key, name), len(self.statements)) for name in values)
 
     def deleted(self, place: int, key: Key) -> None:
         super().deleted(place, key)
         self._note(place, key, None)
 
     def _note(self, place: int, key: Key, values: Values | None) -> None:
-        self.rows[place, key], self.moments[place, key] = values, len(self.statements)
+        self.rows[place, key], self.moments[place, key, ""] = values, len(self.statements)
         self.acknowledged += 1
 
 

@@ -214,10 +214,15 @@ class _Run:
         reads, writes = self._holder.waited(writes=False), self._holder.waited(writes=True)
         waiting = self._lock()
         # A row has no name: the server shows which transaction holds it.
-        table = waiting.table.rpartition(".")[2] if waiting is not None else ""
+        table = self._named(waiting.table) if waiting is not None else ""
         lock = waiting.lock if waiting is not None and (table or "table" in waiting.lock) else ""
         tables = ", ".join(map(str, self._holder.held))
         self.flaw = Flaw(current.sql, table or tables, lock, reads, writes, current.declared, current.limit)
+
+    def _named(self, table: str) -> str:
+        """Return a table that the server names as "schema.table" as messages do: without the default schema."""
+        names = sorted(map(str, self._holder.held), key=len)
+        return next((name for name in reversed(names) if f".{table}".endswith(f".{name}")), table.rpartition(".")[2])
 
     def _lock(self) -> Waiting | None:
         """Return what the upgrade waits for now."""
