@@ -97,6 +97,15 @@ def test_a_downgrade_that_loses_values_is_found_next_to_traffic(database: Databa
     assert found.exit_status == 1
 
 
+@pytest.mark.only("pg18")
+def test_rows_that_a_comment_accepts_to_lose(database: Database, tmp_path: Path) -> None:
+    lossy = "# safeops: allow lossy-downgrade -- the names stay\nop.execute('UPDATE users SET name = upper(name)')"
+    found = rehearsed(database, tmp_path, (lossy, "pass"), max_wait=60.0, traffic="none")
+    assert found.verdict.findings == (), found.summary
+    assert found.as_json()["back"]["same_rows"] is None
+    assert "A comment in r2 accepts that its downgrade does not restore all rows." in found.measured
+
+
 UPPER = """op.execute("UPDATE users SET name = upper(name)")
 op.execute("DELETE FROM users WHERE points < 0")"""
 LOWER = 'op.execute("UPDATE users SET name = lower(name)")'

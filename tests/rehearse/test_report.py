@@ -261,6 +261,7 @@ class TestMissingData:
             ({"why": "it failed"}, "failed", "bad"),
             ({"irreversible": True, "why": "r1 is irreversible"}, "irreversible", "unknown"),
             ({"same_schema": True, "same_rows": True, "again_same": False}, "differs", "bad"),
+            ({"same_schema": True, "same_rows": None, "again_same": True}, "restores the schema", "unknown"),
         ):
             figure = Page({"back": back}).figures[3]
             assert (figure.value, figure.state) == (value, state)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from safeops.naming import Name
 from safeops.rehearse.measuring import Run
+from safeops.rehearse.reports.words import back_text
 from safeops.rehearse.result import Rehearsal
 from safeops.rehearse.traffic import TrafficError, TrafficResult
 from safeops.rehearse.verdict import Evidence, judged
+from safeops.rehearse.way_back import Back
 from safeops.runner.revision_run import Applied
 
 PLAN = "cached plan must not change result type"
@@ -60,3 +64,27 @@ def test_without_tables_nothing_can_wait() -> None:
 def test_an_upgrade_that_was_over_before_the_next_statement_has_no_longest_one() -> None:
     found = rehearsal(replace(SILENT, reads=50))
     assert found.summary.endswith("; no statement of the application failed.")
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ('null value in column "short" of relation "users" violates not-null constraint', "keep_filled=True"),
+        ("NOT NULL constraint failed: users.short", "keep_filled=True"),
+        ("Field 'short' doesn't have a default value", "keep_filled=True"),
+        ("Deadlock found when trying to get lock; try restarting transaction", "short batches"),
+        (PLAN, "prepare its statements again"),
+        ("column users.points does not exist", "in steps"),
+    ],
+)
+def test_the_advice_is_about_the_error(message: str, advice: str) -> None:
+    (missed,) = rehearsal(replace(SILENT, reads=50, errors=(error("INSERT", message),))).verdict.findings
+    assert advice in missed.advice
+
+
+def test_rows_that_were_not_compared_do_not_differ() -> None:
+    back = Back(same_schema=True, same_rows=None, again_same=True)
+    found = replace(rehearsal(replace(SILENT, reads=50)), back=back)
+    assert back_text(found.as_json()).startswith("schema as before, rows not compared; ")
+    evidence = Evidence(found.run, None, {}, replace(back, same_schema=False), {}, {}, 0.5, 600.0, {})
+    assert [one.what for one in judged(evidence).findings] == ["After the downgrade the schema differs from before."]

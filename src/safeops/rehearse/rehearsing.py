@@ -22,12 +22,15 @@ from safeops.rehearse.stage import Stage, staged
 from safeops.rehearse.traffic import TrafficPlan
 from safeops.rehearse.verdict import Evidence, Verdict, judged
 from safeops.rehearse.way_back import Back, WayBack
+from safeops.runner.checks import is_allowed
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
-from safeops.runner.revisions import Pending
+from safeops.runner.revisions import Pending, scripts_of
 
 if TYPE_CHECKING:
     from safeops.rehearse.copying import Copy
 
+LOSSY = "lossy-downgrade"
+"""The rule of a comment that accepts rows which a downgrade does not restore."""
 BEFORE, AFTER = 3.0, 2.0
 """Seconds of traffic before the upgrade, to compare with, and after it, when prepared statements meet the new schema."""
 
@@ -90,7 +93,7 @@ class Rehearsing:
             way_back = WayBack(self.copy.config, self.copy.engine, keeper, self.copy.revision or "base")
             with staged(self.copy.engine, tables, self.asked.traffic, self.asked.writers, self.copy.later) as stage:
                 run = self._up(stage)
-                back = self._back(stage, way_back, run)
+                back = self._back(stage, way_back, run, pending)
                 return self._judged(run, back, stage, pending)
 
     def _tables(self) -> list[Name]:
@@ -116,17 +119,25 @@ class Rehearsing:
         stage.compare("after the upgrade", run.replacements, run.statements)
         return run
 
-    def _back(self, stage: Stage, way_back: WayBack, run: Run) -> Back:
+    def _back(self, stage: Stage, way_back: WayBack, run: Run, pending: Sequence[Pending]) -> Back:
         stage.resume()
         with stage.phase("back"), quiet_logs(ALEMBIC, SAFEOPS), following() as followed:
             back = way_back.down(followed)
         self.downs = followed.statements
         if not back.why:
             stage.compare("after the downgrade", run.replacements, (*run.statements, *self.downs))
-            back = way_back.compared(back, stage.touched())
+            accepted = self._accepted(pending)
+            back = way_back.compared(back, None if accepted else stage.touched())
         stage.stop()
         with stage.phase("again"), quiet_logs(ALEMBIC, SAFEOPS):
             return way_back.again(back, self.asked.revision)
+
+    def _accepted(self, pending: Sequence[Pending]) -> bool:
+        """Return whether a revision accepts that its downgrade does not restore the rows, and note it."""
+        scripts = scripts_of(self.copy.config)
+        found = [one.revision for one in pending if is_allowed(LOSSY, scripts.get_revision(one.revision).path)]
+        self.remarks += [f"A comment in {name} accepts that its downgrade does not restore all rows." for name in found]
+        return bool(found)
 
     # The verdict ------------------------------------------------------------------------------------------------
 

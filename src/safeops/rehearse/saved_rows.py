@@ -34,8 +34,12 @@ class SavedRows(Port):
         """Prepare the session for the statements that follow."""
 
     @abstractmethod
-    def hashed(self, columns: Sequence[str]) -> str:
-        """Return the hash of the values of some columns, as SQL over the columns of ``t``."""
+    def hashed(self, values: Sequence[str]) -> str:
+        """Return the hash of some values, as SQL."""
+
+    def joined(self, texts: Sequence[str]) -> str:
+        """Return some texts as one, as SQL."""
+        return " || ".join(texts)
 
     def keys(self, columns: Sequence[str]) -> list[str]:
         """Return what to keep of a key, as SQL over the columns of ``t``."""
@@ -71,11 +75,12 @@ class Changed:
 
 @dataclass(frozen=True)
 class _Saved:
-    """A table whose rows are saved, and the name of the table that has their hashes."""
+    """A table whose rows are saved, the name of the table that has their hashes, and the columns that can be NULL."""
 
     table: Table
     columns: tuple[str, ...]
     name: str
+    nullable: tuple[str, ...]
 
 
 class RowKeeper:
@@ -99,15 +104,18 @@ class RowKeeper:
     def save(self, tables: Iterable[Table]) -> None:
         """Save the rows of tables as they are now."""
         for place, table in enumerate(tables):
-            columns = tuple(table.columns)
+            nullable = [column.name for column in table.columns.values() if column.nullable]
+            saved = _Saved(table, tuple(table.columns), f"safeops_rows_{place}", tuple(nullable))
             keys = self._port.keys(table.primary_key)
             listed = [f"{sql} AS safeops_key{number}" for number, sql in enumerate(keys)]
-            listed.append(f"{self._port.hashed(columns)} AS safeops_hash")
-            name = f"safeops_rows_{place}"
+            listed.append(f"{self._hashed(saved)} AS safeops_hash")
+            if nullable:
+                marks = [f"CASE WHEN t.{self._port.quoted(name)} IS NULL THEN '1' ELSE '0' END" for name in nullable]
+                listed.append(f"{self._port.joined(marks)} AS safeops_nulls")
             source = self._port.quoted_table(table.name)
-            self._port.run(f"CREATE TEMPORARY TABLE {name} AS SELECT {', '.join(listed)} FROM {source} t")
-            self._port.index(name, [f"safeops_key{number}" for number in range(len(keys))])
-            self._saved.append(_Saved(table, columns, name))
+            self._port.run(f"CREATE TEMPORARY TABLE {saved.name} AS SELECT {', '.join(listed)} FROM {source} t")
+            self._port.index(saved.name, [f"safeops_key{number}" for number in range(len(keys))])
+            self._saved.append(saved)
 
     def changed(self, touched: Mapping[Name, Collection[Key]]) -> Iterator[Changed]:
         """Compare the rows with those that were saved; tables and columns must be there again.
@@ -133,7 +141,7 @@ class RowKeeper:
         kept = [f"s.safeops_key{number}" for number in range(len(keys))]
         same = " AND ".join(f"{key} = {own}" for key, own in zip(keys, kept, strict=True))
         old, new = ", ".join(kept), ", ".join(keys)
-        differs = f"s.safeops_hash <> {self._port.hashed(saved.columns)}"
+        differs = f"s.safeops_hash <> {self._hashed(saved, with_nulls_of='s')}"
         questions = {
             "changed": f"SELECT {old} FROM {saved.name} s JOIN {table} t ON {same} WHERE {differs}",
             "missing": f"SELECT {old} FROM {saved.name} s WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {same})",
@@ -144,6 +152,16 @@ class RowKeeper:
             if found:
                 yield Changed(saved.table.name, len(found), what, tuple(found[:SHOWN]))
 
+    def _hashed(self, saved: _Saved, *, with_nulls_of: str = "") -> str:
+        """Return the hash of a row; what was NULL in the row of a saved table as NULL: a value in its place is no loss."""
+        values = {name: f"t.{self._port.quoted(name)}" for name in saved.columns}
+        for place, name in enumerate(saved.nullable, 1):
+            mark = f"SUBSTR({with_nulls_of}.safeops_nulls, {place}, 1) = '1'"
+            # The same form for both hashes: a CASE can have another type than its column.
+            was_null = mark if with_nulls_of else f"{values[name]} IS NULL"
+            values[name] = f"CASE WHEN {was_null} THEN NULL ELSE {values[name]} END"
+        return self._port.hashed([*values.values()])
+
     def _keys(self, sql: str) -> Iterator[Key]:
         return map(key_text, self._port.read(sql))
 
@@ -151,7 +169,7 @@ class RowKeeper:
 
     def _as_a_whole(self, saved: _Saved) -> Iterator[Changed]:
         """Compare a table without a primary key: by the number of its rows and of each hash."""
-        table, hashed = self._port.quoted_table(saved.table.name), self._port.hashed(saved.columns)
+        table, hashed = self._port.quoted_table(saved.table.name), self._hashed(saved)
         now = f"SELECT {hashed} AS h, 1 AS n FROM {table} t"
         both = f"SELECT safeops_hash AS h, -1 AS n FROM {saved.name} UNION ALL {now}"
         unequal = f"SELECT sum(n) AS n FROM ({both}) b GROUP BY h HAVING sum(n) <> 0"

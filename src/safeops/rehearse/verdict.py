@@ -22,8 +22,25 @@ WAIT, TIME, ERRORS, LOST, WAY_BACK, TRAFFIC = "wait", "time", "errors", "lost", 
 NAMED = 3
 """Statements that a finding names, if several failed with the same error."""
 WHAT_WAITS = {WRITES_WAIT: "writes to", ALL_WAIT: "reads and writes of", BRIEF: "writes to"}
+ACCEPTED = "# safeops: allow lossy-downgrade -- reason"
 CACHED_PLAN = "cached plan must not change result type"
+DEADLOCK = "Change the rows in short batches: a deadlock is less likely the fewer rows a transaction has locked."
+REQUIRED = (
+    "Give the column a server default, or fill it by a trigger as long as the running release is deployed:"
+    " add_required_column(..., keep_filled=True). Require an existing column once each release writes it."
+)
 RENEW = "Let the application prepare its statements again after the upgrade: restart it, or have its pool renew connections."
+
+STEPS = "Change the schema in steps that both releases understand."
+ADVICE = {
+    CACHED_PLAN: RENEW,
+    "deadlock": DEADLOCK,
+    "not-null constraint": REQUIRED,
+    "not null constraint": REQUIRED,
+    "doesn't have a default value": REQUIRED,
+    "cannot be null": REQUIRED,
+}
+"""What to do about an error of the application, by words in its message."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +253,7 @@ def _failed(errors: Sequence[TrafficError]) -> Missed:
         f"{subject} of the application on {errors[0].table} failed {times}: {message}",
         "The release that runs now sends this while, and after, the revisions run.",
         sql="; ".join([*statements[:NAMED], *more]),
-        advice=RENEW if CACHED_PLAN in message else "Change the schema in steps that both releases understand.",
+        advice=next((advice for text, advice in ADVICE.items() if text in message.lower()), STEPS),
     )
 
 
@@ -277,9 +294,13 @@ def _back(evidence: Evidence) -> Iterator[Missed]:
     if back.why:
         yield Missed(WAY_BACK, "The downgrade failed.", back.why)
         return
-    unequal = [name for name, same in (("schema", back.same_schema), ("rows", back.same_rows)) if not same]
+    unequal = [name for name, same in (("schema", back.same_schema), ("rows", back.same_rows)) if same is False]
     what = "The upgrade, run again after the downgrade, leads to another schema."
     if unequal:
-        what = f"After the downgrade the {' and the '.join(unequal)} differ from before."
-    advice = "Write what the downgrade lacks; what it cannot restore, declare by irreversible(...)."
+        differ = "differs" if unequal == ["schema"] else "differ"
+        what = f"After the downgrade the {' and the '.join(unequal)} {differ} from before."
+    advice = (
+        "Write what the downgrade lacks. If it cannot restore the schema, declare that by irreversible(...); rows, by a"
+        f" comment in the revision: {ACCEPTED}"
+    )
     yield Missed(WAY_BACK, what, "; ".join(back.differences[:5]), advice=advice)

@@ -357,10 +357,13 @@ def _names(findings: Iterable[Finding]) -> list[str]:
 
 
 def _is_allowed(finding: Finding) -> bool:
-    if finding.file is None:
-        return False
-    text = Path(finding.file).read_text(encoding="utf-8", errors="replace")
-    return any(comment[2] and finding.kind in names_of(comment) for comment in ALLOWED.finditer(text))
+    return finding.file is not None and is_allowed(finding.kind, finding.file)
+
+
+def is_allowed(rule: str, file: str | Path) -> bool:
+    """Return whether a comment in the file of a revision accepts a rule: # safeops: allow RULE -- reason."""
+    text = Path(file).read_text(encoding="utf-8", errors="replace")
+    return any(comment[2] and rule in names_of(comment) for comment in ALLOWED.finditer(text))
 
 
 def names_of(comment: re.Match[str]) -> list[str]:

@@ -17,9 +17,8 @@ class SavedRows(saved_rows.SavedRows):
         # The cost of a nested loop that cannot be avoided has it compile each look at the catalogue, for seconds.
         self.run("SET jit = off")
 
-    def hashed(self, columns: Sequence[str]) -> str:
-        listed = ", ".join(f"t.{self.quoted(name)}" for name in columns)
-        return f"pg_catalog.hashtextextended(CAST(ROW({listed}) AS text), 0)"
+    def hashed(self, values: Sequence[str]) -> str:
+        return f"pg_catalog.hashtextextended(CAST(ROW({', '.join(values)}) AS text), 0)"
 
     def keys(self, columns: Sequence[str]) -> list[str]:
         # As text: a revision could not drop a type that a saved column has.

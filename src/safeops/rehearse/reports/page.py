@@ -127,6 +127,8 @@ class Page:
         wrong = [name for key, name in names.items() if back.get(key) is False]
         if wrong:
             return Figure("Downgrade", "differs", f"not as before: {', '.join(wrong)}", BAD)
+        if back.get("same_rows", True) is None:
+            return Figure("Downgrade", "restores the schema", "rows were not compared", UNKNOWN)
         return Figure("Downgrade", "restores all", f"in {took(back.get('seconds') or 0)}", GOOD)
 
     def _duration(self) -> Figure:

@@ -85,10 +85,8 @@ def back_text(report: Report) -> str:
         return "not tried"
     if back["why"]:
         return f"{'none, as declared' if back['irreversible'] else 'none'}: {back['why']}"
-    parts = [
-        f"{name} {'as before' if back[key] else 'not as before'}"
-        for name, key in (("schema", "same_schema"), ("rows", "same_rows"))
-    ]
+    how = {True: "as before", False: "not as before", None: "not compared"}
+    parts = [f"{name} {how[back[key]]}" for name, key in (("schema", "same_schema"), ("rows", "same_rows"))]
     again = {True: "; the upgrade, run again, leads to the same schema", False: "; the upgrade, run again, does not"}
     return f"{', '.join(parts)}{again.get(back['again_same'], '')}; {duration_text(back['seconds'])}"
 

@@ -16,10 +16,9 @@ class SavedRows(saved_rows.SavedRows):
         driver: Any = self.database.connection.connection.driver_connection
         driver.create_function("safeops_hash", 1, _hashed, deterministic=True)
 
-    def hashed(self, columns: Sequence[str]) -> str:
+    def hashed(self, values: Sequence[str]) -> str:
         # quote() distinguishes a text from a number, and 1.0 from 1.
-        values = (f"quote(t.{self.quoted(name)})" for name in columns)
-        return f"safeops_hash({' || char(31) || '.join(values)})"
+        return f"safeops_hash({' || char(31) || '.join(f'quote({value})' for value in values)})"
 
     def index(self, saved: str, columns: Sequence[str]) -> None:
         if columns:
