@@ -563,7 +563,7 @@ class MySQL(_MySQLFamily):
 
     def _initialise(self) -> None:
         options = ["--no-defaults", "--initialize-insecure", f"--datadir={self.data}"]
-        _run([*_unprivileged(), self.binary, *options, "--innodb-redo-log-capacity=32M"], cwd=self.folder)
+        _run([*_unprivileged(), self.binary, *options, *self.settings], cwd=self.folder)
 
 
 class SQLite(Server):

@@ -547,6 +547,24 @@ def test_a_key_must_not_be_written(database):
     assert max(values(database))[0] == 10
 
 
+@pytest.mark.only("mysql", "sqlite")
+def test_names_in_another_case(database):
+    database.execute(*PEOPLE)
+
+    @reads("ID", "NAME", writes=("V",))
+    def named(rows):
+        return [{"V": f"{row['ID']} {row['NAME']}"} for row in rows]
+
+    @reads("name", writes=("ID",))
+    def moved(rows):
+        return [{"ID": 7} for _ in rows]
+
+    assert fill(database, named).rows == 10
+    assert values(database)[0] == (1, "1 name 1")
+    with pytest.raises(BackfillFunctionFailed, match="returned the column id, which is part of the key"):
+        fill(database, moved, where=True)
+
+
 def test_reads_refuses_what_it_cannot_use():
     for arguments in ((), (3,), ("",)):
         with pytest.raises(InvalidArgument, match="names of columns"):

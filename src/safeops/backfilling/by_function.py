@@ -182,7 +182,8 @@ class ByFunction:
             value = quoted(name)
             if weight and name in self._weights:
                 value = f"CASE WHEN {weight} <= {narrow} THEN {value} END"
-            read.append(sa.literal_column(value, spec.types[name]).label(f"read_{place}"))
+            type_ = spec.types[spec.columns_of_table[name].name]
+            read.append(sa.literal_column(value, type_).label(f"read_{place}"))
         read += self._texts("version", self.heap.version if self.heap is not None else ())
         bytes_ = f"CASE WHEN {weight} > {narrow} THEN {weight} END" if weight else "NULL"
         read.append(sa.literal_column(bytes_).label("safeops_bytes"))
@@ -214,7 +215,10 @@ class ByFunction:
 
     @cached_property
     def _weights(self) -> Mapping[str, str]:
-        weights = {name: self.port.weight(column) for name, column in self.spec.columns_of_table.items()}
+        # By the names as they are asked for: on some servers their case does not count.
+        columns = self.spec.columns_of_table
+        names = {*columns, *((self.spec.function and self.spec.function.reads) or ())}
+        weights = {name: self.port.weight(columns[name]) for name in names}
         return {name: weight for name, weight in weights.items() if weight is not None}
 
     # Checking ---------------------------------------------------------------------------------------------------
@@ -224,7 +228,8 @@ class ByFunction:
         if unknown is not None:
             problem = f"returned the column {unknown}, which {self.spec.table} does not have, for the row with the key"
             raise function.refused(f"{problem} {first_key}", "", self.meter.kept)
-        moved = next((column.name for column in self.spec.key if column.name in columns), None)
+        written = {self.spec.columns_of_table[column].name for column in columns}
+        moved = next((column.name for column in self.spec.key if column.name in written), None)
         if moved is not None:
             problem = f"returned the column {moved}, which is part of the key that the backfill scans along"
             raise function.refused(problem, "", self.meter.kept)

@@ -100,7 +100,7 @@ class BackfillSpec:
             rows: The condition that selects exactly their rows; empty if it may select others too.
         """
         written = tuple(self.columns_of_table[column] for column in columns)
-        types = tuple(self.types[column] for column in columns)
+        types = tuple(self.types[column.name] for column in written)
         return Target(self.table, key, written, types, self.keeps_values, self.index, rows)
 
 

@@ -95,6 +95,10 @@ class Safety(Port):
         """Return whether two parts differ however the server spells the requested one."""
         return False
 
+    def is_spelling(self, found: Difference) -> bool:
+        """Return whether two parts are the same to this server, which spells one in another way."""
+        return False
+
     def check_type_change(self, column: sa.Column[Any], existing: Table) -> None:
         """Raise DependentObjects if the server cannot change the type at all."""
 

@@ -81,6 +81,7 @@ def real_differences(
     """
 
     def counted(found: list[Difference]) -> list[Difference]:
+        found = [one for one in found if not migration.database.safety.is_spelling(one)]
         return unexplained(found, table.name, existing.name) if ahead else found
 
     found = counted(differences(existing, wanted, ignoring))

@@ -120,7 +120,8 @@ class TableRenames(port.TableRenames):
 
     def shows(self, view: Table, table: Table) -> bool:
         head, _, select = view.sql.partition(" AS select ")
-        schema, name = backticked(table.name.schema or ""), backticked(table.name.name)
+        kept = map(self.database.kept_name, (table.name.schema or "", table.name.name))
+        schema, name = map(backticked, kept)
         ends = [end for end in (f" from {name}", f" from {schema}.{name}") if select.endswith(end)]
         columns = _PARTS.findall(select.removesuffix(ends[0])) if ends else []
         plain = bool(columns) and all(map(_COLUMN.fullmatch, columns))

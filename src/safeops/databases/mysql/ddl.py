@@ -301,7 +301,7 @@ class DDL(Columns):
         target = key.elements[0].column.table
         schema = target.schema or (existing.referent.schema if existing.referent else None)
         expected = replace(self.database.wanted_constraint(key), referent=Name(target.name, schema))
-        return bool(differences(existing, expected))
+        return not all(map(self.database.safety.is_spelling, differences(existing, expected)))
 
     def _add_temporary_key(self, name: Name, temporary: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
         existing = table.constraints.get(str(temporary.name)) if table else None

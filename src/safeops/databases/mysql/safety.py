@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import safety
-from safeops.databases.definitions import Constraint, Table
+from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.alter_table import INSTANT, innodb_name_pattern
 from safeops.databases.mysql.catalogue import (
@@ -39,6 +39,13 @@ class Safety(safety.Safety):
     """Refuses what would copy a table or block its writes, and what the server lacks."""
 
     database: MySQL
+
+    def is_spelling(self, found: Difference) -> bool:
+        kept, ours = self.database.kept_name, (found.existing, found.wanted)
+        if not all(isinstance(one, Name) for one in ours):
+            return False
+        one, other = ((kept(name.schema), kept(name.name)) for name in ours)
+        return bool(one == other)
 
     def check_partition_keys(self, name: Name, table: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not showcreate.read(table.sql).is_partitioned:
