@@ -177,8 +177,9 @@ _MEANINGS: Mapping[Kind, _Meaning] = {
     "rule": _Meaning(
         ViolatingRows,
         "a trigger or function of this database raised an error",
-        why="It checks rows that are written, and does not take these.",
-        remedy="Fix the rows that it refuses or the trigger, and run again.",
+        why="It checks rows that are written, or as an event trigger the statements of a migration, and refuses these.",
+        remedy="Fix the rows that it refuses or the trigger, and run again. An event trigger must accept the statements of"
+        " the role that migrates, also for objects whose names begin with safeops.",
     ),
     "violation": _Meaning(ViolatingRows, "rows break a constraint", remedy="Fix those rows, and run again."),
     "dependents": _Meaning(
