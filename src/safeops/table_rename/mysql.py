@@ -120,7 +120,7 @@ class TableRenames(port.TableRenames):
 
     def shows(self, view: Table, table: Table) -> bool:
         head, _, select = view.sql.partition(" AS select ")
-        kept = map(self.database.kept_name, (table.name.schema or "", table.name.name))
+        kept = map(self.database.safety.kept_name, (table.name.schema or "", table.name.name))
         schema, name = map(backticked, kept)
         ends = [end for end in (f" from {name}", f" from {schema}.{name}") if select.endswith(end)]
         columns = _PARTS.findall(select.removesuffix(ends[0])) if ends else []

@@ -40,8 +40,13 @@ class Safety(safety.Safety):
 
     database: MySQL
 
+    def kept_name(self, name: Any) -> Any:
+        """Return the name of a table as the server keeps it: with ``lower_case_table_names``, in lower case."""
+        folds = name and name != name.lower() and self.database.scalar("SELECT @@lower_case_table_names")
+        return name.lower() if folds else name
+
     def is_spelling(self, found: Difference) -> bool:
-        kept, ours = self.database.kept_name, (found.existing, found.wanted)
+        kept, ours = self.kept_name, (found.existing, found.wanted)
         if not all(isinstance(one, Name) for one in ours):
             return False
         one, other = ((kept(name.schema), kept(name.name)) for name in ours)

@@ -76,11 +76,6 @@ class Session(Database):
         schema: str | None = self.scalar("SELECT DATABASE()")
         return schema
 
-    def kept_name(self, name: Any) -> Any:
-        """Return the name of a table as the server keeps it: with ``lower_case_table_names``, in lower case."""
-        folds = name and name != name.lower() and self.scalar("SELECT @@lower_case_table_names")
-        return name.lower() if folds else name
-
     @property
     def home(self) -> str | None:
         return None if self.offline else self.current_schema
