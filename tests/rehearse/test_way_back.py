@@ -60,7 +60,7 @@ def test_rows_that_a_downgrade_does_not_restore(database: Database, tmp_path: Pa
 
 
 @EACH
-def test_a_null_that_keeps_the_value_it_got_is_no_loss(database: Database, tmp_path: Path) -> None:
+def test_a_null_may_keep_the_value_that_it_got(database: Database, tmp_path: Path) -> None:
     filled = (
         "op.execute(\"UPDATE users SET name = coalesce(name, 'x')\"); op.execute(\"UPDATE pairs SET note = 'one'\")"
     )

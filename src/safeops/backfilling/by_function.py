@@ -215,7 +215,7 @@ class ByFunction:
 
     @cached_property
     def _weights(self) -> Mapping[str, str]:
-        # By the names as they are asked for: on some servers their case does not count.
+        # By the names as the function has them: on some servers their case does not count.
         columns = self.spec.columns_of_table
         names = {*columns, *((self.spec.function and self.spec.function.reads) or ())}
         weights = {name: self.port.weight(columns[name]) for name in names}

@@ -153,7 +153,7 @@ class RowKeeper:
                 yield Changed(saved.table.name, len(found), what, tuple(found[:SHOWN]))
 
     def _hashed(self, saved: _Saved, *, with_nulls_of: str = "") -> str:
-        """Return the hash of a row; what was NULL in the row of a saved table as NULL: a value in its place is no loss."""
+        """Return the hash of a row; what was NULL in the row of a saved table as NULL: it may have got a value."""
         values = {name: f"t.{self._port.quoted(name)}" for name in saved.columns}
         for place, name in enumerate(saved.nullable, 1):
             mark = f"SUBSTR({with_nulls_of}.safeops_nulls, {place}, 1) = '1'"
