@@ -22,6 +22,8 @@ MOST = 10_000
 BETWEEN = "\x1f"
 """Separates the values of a key with several columns."""
 Key = str
+Touched = Mapping[Name, Collection[Key] | None]
+"""The keys of rows that others have written, by their tables; None for a table of which that is not known."""
 
 
 class SavedRows(Port):
@@ -117,21 +119,24 @@ class RowKeeper:
             self._port.index(saved.name, [f"safeops_key{number}" for number in range(len(keys))])
             self._saved.append(saved)
 
-    def changed(self, touched: Mapping[Name, Collection[Key]]) -> Iterator[Changed]:
+    def changed(self, touched: Touched) -> Iterator[Changed]:
         """Compare the rows with those that were saved; tables and columns must be there again.
 
         Args:
-            touched: The keys of rows that others have written since, which do not count.
+            touched: The keys of rows that others have written since, which do not count; None: no row of the table does.
         """
         for saved in self._saved:
+            keys = touched.get(saved.table.name, ())
             current = self._database.table(saved.table.name)
             lacking = [name for name in saved.columns if current is None or name not in current.columns]
             if current is None or lacking:
                 what = "the table" if current is None else f"column {', '.join(lacking)}"
                 yield Changed(saved.table.name, 0, f"{what} is not there, and its values cannot be compared")
+            elif keys is None:
+                continue
             elif saved.table.primary_key:
-                yield from self._by_key(saved, touched.get(saved.table.name, ()))
-            elif not touched.get(saved.table.name):
+                yield from self._by_key(saved, keys)
+            elif not keys:
                 yield from self._as_a_whole(saved)
 
     # By key -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from safeops.naming import Name
 from safeops.rehearse.effects import Statement
 from safeops.rehearse.following import OBSERVER
 from safeops.rehearse.in_place import with_in_place
-from safeops.rehearse.saved_rows import Key, key_text
+from safeops.rehearse.saved_rows import Touched, key_text
 from safeops.rehearse.traffic import (
     Comparison,
     Replacements,
@@ -92,17 +92,18 @@ class Stage:
         if self._traffic is not None:
             self._traffic.resume()
 
-    def touched(self) -> Mapping[Name, Collection[Key]] | None:
+    def touched(self) -> Touched | None:
         """Return the keys of the rows that the traffic has written, by their tables; None if that is not recorded."""
         if self._traffic is None:
             return {}
         if self._traffic.plan.scripts:
             return None
         ledger = self._traffic.ledger
-        return {
+        named = {
             one.table: {key_text(entry.key) for some in entries(ledger, place) for entry in some}
             for place, one in enumerate(self._traffic.plan.tables)
         }
+        return {**named, **dict.fromkeys(self._traffic.elsewhere)}
 
     def stop(self) -> None:
         """End the traffic."""

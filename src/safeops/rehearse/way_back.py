@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +11,10 @@ from sqlalchemy.engine import Engine
 
 from safeops.databases import database_on
 from safeops.errors import Irreversible, NotReady, RevisionFailed, SafeOpsError
-from safeops.naming import Name
 from safeops.rehearse.following import OBSERVER, Followed
 from safeops.rehearse.running import run_down, run_up
-from safeops.rehearse.saved_rows import Key, RowKeeper
+from safeops.rehearse.saved_rows import RowKeeper, Touched
 from safeops.rehearse.schemas import Schema, schema_differences, schema_now
-
-Touched = Mapping[Name, Collection[Key]]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ class Client(client.Client):
     drivers = ("pymysql", "mysqldb", "mariadbconnector")
     head = "/* safeops traffic */ "
     begins = "START TRANSACTION"
+    effects = (
+        "SELECT 1 FROM information_schema.triggers WHERE event_object_schema = database()"
+        " AND event_object_table = {name} LIMIT 1"
+    )
     equals = "<=>"
 
     def cast(self, value: str, type_: str) -> str:

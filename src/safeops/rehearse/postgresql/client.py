@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from safeops.databases.postgresql.types import sqlstate
+from safeops.naming import Name
 from safeops.rehearse.traffic import client
 from safeops.rehearse.traffic.client import Row, Session
 from safeops.rehearse.traffic.sql import Statement
@@ -27,6 +28,11 @@ class Client(client.Client):
     prepares = True
     returns_key = True
     given_key = " OVERRIDING SYSTEM VALUE"
+    effects = (
+        "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = {table}::regclass AND NOT tgisinternal UNION ALL"
+        " SELECT 1 FROM pg_catalog.pg_constraint WHERE confrelid = {table}::regclass AND contype = 'f'"
+        " AND (confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd')) LIMIT 1"
+    )
 
     def column(self, name: str) -> str:
         return f"{self.quoted(name)}::text"
@@ -76,6 +82,14 @@ class Client(client.Client):
         if session.prepared:
             session.driver_connection.cursor().execute("DEALLOCATE ALL")
             session.prepared = {}
+
+    def written(self, session: Session, table: Name) -> dict[Name, int]:
+        counted = "n_tup_ins + n_tup_upd + n_tup_del"
+        rows = session.rows(
+            f"SELECT schemaname, relname, {counted} FROM pg_catalog.pg_stat_xact_user_tables WHERE {counted} > 0"
+            f" AND relid <> {self.literal(self.quoted_table(table))}::regclass"
+        )
+        return {Name(name, schema): number for schema, name, number in rows}
 
     def cancel(self, session: Session) -> None:
         with suppress(Exception):

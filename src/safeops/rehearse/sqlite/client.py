@@ -15,6 +15,7 @@ class Client(client.Client):
     drivers = ("pysqlite",)
     marker = "?"
     begins = "BEGIN IMMEDIATE"
+    effects = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower({name}) LIMIT 1"
     equals = "IS"
 
     def is_without_transaction(self, error: Exception) -> bool:

@@ -39,6 +39,8 @@ class Client(Port):
     """An INSERT can return the key that the server made."""
     given_key: ClassVar[str] = ""
     """The words of an INSERT that gives a key which the server makes otherwise."""
+    effects: ClassVar[str] = ""
+    """A query that has a row if a table, ``{name}``, has triggers."""
     equals: ClassVar[str] = "IS NOT DISTINCT FROM"
     """Compares two values of which both may be NULL."""
 
@@ -87,6 +89,18 @@ class Client(Port):
 
     def forget_prepared(self, session: Session) -> None:
         """Have a session prepare its statements again, as drivers do after a rollback."""
+
+    def has_effects(self, session: Session, table: Name) -> bool:
+        """Return whether writes to a table may change other values and rows, by a trigger or the action of a key."""
+        return bool(
+            session.rows(
+                self.effects.format(table=self.literal(self.quoted_table(table)), name=self.literal(table.name))
+            )
+        )
+
+    def written(self, session: Session, table: Name) -> dict[Name, int]:
+        """Return how many rows of other tables a session has written, as far as the server counts them."""
+        return {}
 
     def cancel(self, session: Session) -> None:
         """End what a session waits for, from another thread."""

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, Engine
 from typing_extensions import Self
 
 from safeops.errors import SafeOpsError
+from safeops.naming import Name
 from safeops.rehearse.temporary_folder import temporary_folder
 from safeops.rehearse.traffic.comparison import compare
 from safeops.rehearse.traffic.losses import Comparison
@@ -56,6 +57,8 @@ class Traffic:
         self.url = url if isinstance(url, str) else url.render_as_string(hide_password=False)
         self.plan, self.writers, self.rate, self.seed = plan, writers, rate, seed
         self.notes: tuple[str, ...] = plan.notes
+        self.elsewhere: frozenset[Name] = frozenset()
+        """The tables whose rows the traffic changes without naming them, by a trigger or a foreign key."""
         self.latest: dict[str, Any] = {}
         """The last report of the process: ``reads``, ``writes``, and ``waiting``: client, table and seconds of each."""
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -132,6 +135,7 @@ class Traffic:
         if "failed" in answer:
             raise _not_started(answer["failed"])
         self.notes = (*self.plan.notes, *answer["notes"])
+        self.elsewhere = frozenset(Name(**one) for one in answer["elsewhere"])
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
+from safeops.naming import Name
 from safeops.rehearse.traffic.client import Client, Row, Session
 from safeops.rehearse.traffic.ledger import text_of
 from safeops.rehearse.traffic.plan import Column, TableTraffic
@@ -24,6 +25,8 @@ POOLED = 500
 """Rows whose values are written to others."""
 STRETCHES = 16
 """Places of an integer key from which they are taken."""
+TRIES = 8
+"""Rows with which a statement is tried if triggers may change some of them and not others."""
 KEPT_BYTES = 48_000_000
 """Bytes of the rows of all tables that are kept in memory, about."""
 
@@ -49,6 +52,9 @@ class Work:
     insert: Statement | None = None
     unrecorded: set[str] = dataclasses.field(default_factory=set)
     """Columns whose values a trigger replaces: what they must have is not known."""
+    elsewhere: set[Name] = dataclasses.field(default_factory=set)
+    """Other tables whose rows its writes change, by a trigger or a foreign key."""
+    tries: int = 1
 
     @property
     def name(self) -> str:
@@ -125,6 +131,7 @@ class Work:
             return [f"{self.name} has no rows: its writes change none."]
         if not self.traffic.key:
             return notes
+        self.tries = TRIES if self.client.has_effects(session, self.traffic.table) else 1
         for group in self.traffic.groups:
             if not self.pool.missing(group):
                 self._attempt(session, notes, partial(self._try_update, session, group, chance))
@@ -142,11 +149,12 @@ class Work:
         return True
 
     def _try_update(self, session: Session, group: tuple[str, ...], chance: random.Random) -> None:
-        row = chance.choice(self.rows)
-        values = self.pool.change(group, row, chance)
         statement = self.update(group)
-        session.run(statement, [{**row, **values}[name] for name in statement.names])
-        self._note_replaced(session, row, values)
+        for row in chance.sample(self.rows, min(self.tries, len(self.rows))):
+            after = {**row, **self.pool.change(group, row, chance)}
+            with self._noting_elsewhere(session):
+                session.run(statement, [after[name] for name in statement.names])
+            self._note_replaced(session, after)
         self.updates.append((statement, group))
 
     def _try_insert(self, session: Session, notes: list[str], chance: random.Random) -> None:
@@ -165,23 +173,36 @@ class Work:
     def _insert(self, session: Session, chance: random.Random) -> None:
         columns = self.traffic.inserted
         statement = self.inserted(columns)
-        values = self.pool.row([column.name for column in columns], chance)
-        cursor = session.run(statement, [values[name] for name in statement.names])
-        row = {self.traffic.key[0]: self.client.key_of(cursor), **values} if self.traffic.numbered else values
-        self._note_replaced(session, row, values)
-        session.run(self.delete, self.key(row))
+        for _ in range(self.tries):
+            values = self.pool.row([column.name for column in columns], chance)
+            with self._noting_elsewhere(session):
+                cursor = session.run(statement, [values[name] for name in statement.names])
+                key = self.client.key_of(cursor) if self.traffic.numbered else None
+            row = values if key is None else {self.traffic.key[0]: key, **values}
+            self._note_replaced(session, row)
+            with self._noting_elsewhere(session):
+                session.run(self.delete, self.key(row))
         self.insert = statement
 
-    def _note_replaced(self, session: Session, row: Values, values: Values) -> None:
-        names = list(values)
-        found = session.run(
-            self.read(names), self.key({**row, **values} if not self.traffic.numbered else row)
-        ).fetchone()
+    def _note_replaced(self, session: Session, row: Values) -> None:
+        """Note the columns that have another value than they should after a write."""
+        found = session.run(self.read(list(row)), self.key(row)).fetchone()
         if found is None:
             raise LookupError("a row cannot be read by its key after it was written")
         self.unrecorded.update(
-            name for name, value in zip(names, found, strict=True) if text_of(value) != text_of(values[name])
+            name for (name, value), other in zip(row.items(), found, strict=True) if text_of(value) != text_of(other)
         )
+
+    @contextmanager
+    def _noting_elsewhere(self, session: Session) -> Iterator[None]:
+        """Note which other tables the block writes to."""
+        if self.tries == 1:
+            yield
+            return
+        before = self.client.written(session, self.traffic.table)
+        yield
+        after = self.client.written(session, self.traffic.table)
+        self.elsewhere |= {name for name, rows in after.items() if rows > before.get(name, 0)}
 
 
 @contextmanager

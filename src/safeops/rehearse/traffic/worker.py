@@ -49,7 +49,7 @@ def main() -> None:
         _tell(failed=first_line(error), kind=type(error).__name__)
         return
     traffic.start()
-    _tell(ready=True, notes=traffic.notes)
+    _tell(ready=True, notes=traffic.notes, elsewhere=[asdict(name) for name in traffic.elsewhere])
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "stop":
@@ -101,9 +101,27 @@ class Running:
             for place, one in enumerate(self.plan.tables)
         ]
         self.notes = [note for work in self.works for note in work.tried(session)]
+        self.notes += self._note_elsewhere()
         self.scripts = [script for script in self.plan.scripts if self._works(session, script)]
         self.lanes = [*self._table_lanes(), *self._script_lanes(session)]
         session.close()
+
+    @property
+    def elsewhere(self) -> set[Name]:
+        """The tables whose rows the traffic changes without naming them."""
+        return set().union(*(work.elsewhere for work in self.works))
+
+    def _note_elsewhere(self) -> Iterator[str]:
+        """Record no values of such tables, and yield why they are not compared."""
+        for work in self.works:
+            if work.traffic.table in self.elsewhere:
+                work.unrecorded.update(column.name for column in work.traffic.columns)
+        for name in sorted(self.elsewhere, key=str):
+            tables = ", ".join(work.name for work in self.works if name in work.elsewhere)
+            yield (
+                f"{name}: its values are not compared, because writes to {tables} change them too, by a trigger or a"
+                " foreign key."
+            )
 
     def start(self) -> None:
         for lane in self.lanes:
