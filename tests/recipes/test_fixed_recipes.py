@@ -92,6 +92,25 @@ def test_a_domain_with_constraints_would_rewrite_the_table(database, rest):
     assert_same(before, state(database), "refused")
 
 
+@pytest.mark.parametrize("rest", ["CHECK (value > 0)", "NOT NULL"])
+def test_the_type_of_a_column_is_again_a_domain_with_constraints(database, rest):
+    """No column of such a type is added online: the message has the way, by which the old type comes back."""
+    database.execute(f"CREATE DOMAIN size AS integer {rest}", "CREATE TABLE t (id integer PRIMARY KEY, n size)")
+    database.execute("INSERT INTO t VALUES (1, 5)")
+    change, before = TypeChange("t", "n", sa.BigInteger()), state(database)
+    for phase in (change.expand, change.switch, change.contract):
+        assert migrate(database, phase) is True
+    with pytest.raises(UnsafeOperation, match="size is a domain") as refused:
+        migrate(database, change.undo_contract, down=True)
+    dropped = "DROP NOT NULL" if rest == "NOT NULL" else "DROP CONSTRAINT"
+    assert dropped in refused.value.code
+    database.execute(f"ALTER DOMAIN size {dropped}" + ("" if rest == "NOT NULL" else " size_check"))
+    for phase in (change.undo_contract, change.undo_switch, change.undo_expand):
+        assert migrate(database, phase, down=True) is True
+    database.execute(f"ALTER DOMAIN size {'SET' if rest == 'NOT NULL' else 'ADD'} {rest}")
+    assert_same(before, state(database), "undone")
+
+
 def test_the_index_that_the_table_is_clustered_on(new_database):
     world = (
         "CREATE TABLE users (id integer PRIMARY KEY, name text)",

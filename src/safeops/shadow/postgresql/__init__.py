@@ -154,7 +154,7 @@ class ShadowColumns(OfflineScripts):
             raise UnsafeOperation(
                 f"Adding a column of type {type_} to {table.name} would rewrite it: {type_} is a domain with constraints.",
                 remedy="Move the constraints from the domain to the column until the change is complete:",
-                code=f"op.execute('ALTER DOMAIN {type_} DROP CONSTRAINT ...')",
+                code=f"op.execute('ALTER DOMAIN {type_} DROP CONSTRAINT ...')  # or DROP NOT NULL",
             )
 
     def _check_published(self, pair: Pair, table: Table) -> None:
