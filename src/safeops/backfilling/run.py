@@ -172,7 +172,7 @@ class BackfillRun:
                 break
             if sweep == last:
                 swept = set(scan.remaining_keys())
-            log.info("backfill %s: sweeping up %d new rows", spec.name, remaining.fillable)
+            log.info("backfill %s: sweeping up %s without a value", spec.name, counted(remaining.fillable))
             scan.sweep(sweep, remaining, is_first=sweep == totals.sweep + 1)
             remaining = scan.remaining()
         if spec.keeps_values and remaining.rows:

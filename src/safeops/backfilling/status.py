@@ -343,8 +343,9 @@ def _estimated_rows(database: Database, spec: BackfillSpec, own: list[Part], fin
 
 
 def _of_table(parts: list[Part], table: Name) -> list[Part]:
+    """Return the ranges of backfills of a table in which most rows were written: to scan the others takes far less."""
     names = {part.name for part in parts if part.part == WHOLE and part.spec.get("table") == table.name}
-    return [part for part in parts if part.name in names]
+    return [part for part in parts if part.name in names and 2 * part.processed >= part.walked]
 
 
 def _rows_per_second(parts: list[Part]) -> float | None:

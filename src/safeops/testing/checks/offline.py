@@ -34,6 +34,16 @@ def upgrade() -> None:
     if context.is_offline_mode():
         raise OnlineOnly("It reads rows: run it online.")"""
 
+ROWS = (
+    "Under --sql no statement returns rows, and code that depends on them does something else. Write the change in SQL"
+    " alone, or declare that it has no script:"
+)
+DOUBLED = (
+    "The driver of the URL has parameters as %(name)s, so each % of the script is doubled. In the offline part of env.py,"
+    " let them have another form, as Alembic's template does:"
+)
+NAMED = 'context.configure(url=url, dialect_opts={"paramstyle": "named"}, ...)'
+
 
 def check(kit: Kit, revision: Revision) -> None:
     """Write the script, run it on a database like the one of an undisturbed upgrade, and compare the two."""
@@ -47,13 +57,13 @@ def check(kit: Kit, revision: Revision) -> None:
         found = differences(undisturbed.after, trial.state(), ignoring=undisturbed.varying)
         current = trial.current()
     if found:
+        remedy, code = (DOUBLED, NAMED) if any("%%" in text for text in found) else (ROWS, ONLINE_ONLY)
         raise Failed(
             f"{revision}: the script of --sql does not do what the revision does.",
             why="After the script, compared with after an upgrade:",
             details=found,
-            remedy="Under --sql no statement returns rows, and code that depends on them does something else. Write the"
-            " change in SQL alone, or declare that it has no script:",
-            code=ONLINE_ONLY,
+            remedy=remedy,
+            code=code,
         )
     if revision.revision not in current:
         raise Failed(
