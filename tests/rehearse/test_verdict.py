@@ -11,7 +11,7 @@ from safeops.naming import Name
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.reports.words import back_text
 from safeops.rehearse.result import Rehearsal
-from safeops.rehearse.traffic import TrafficError, TrafficResult
+from safeops.rehearse.traffic import Comparison, Loss, TrafficError, TrafficResult
 from safeops.rehearse.verdict import Evidence, judged
 from safeops.rehearse.way_back import Back
 from safeops.runner.revision_run import Applied
@@ -88,3 +88,21 @@ def test_rows_that_were_not_compared_do_not_differ() -> None:
     assert back_text(found.as_json()).startswith("schema as before, rows not compared; ")
     evidence = Evidence(found.run, None, {}, replace(back, same_schema=False), {}, {}, 0.5, 600.0, {})
     assert [one.what for one in judged(evidence).findings] == ["After the downgrade the schema differs from before."]
+
+
+@pytest.mark.parametrize(
+    ("loss", "advice"),
+    [
+        (Loss("public.orders", (1,), "", "missing"), "drop_table_if_exists(..., archive=True)"),
+        (
+            Loss("public.orders", (1,), "note", "old value", "b", "a"),
+            "A trigger that keeps two columns in sync is missing",
+        ),
+    ],
+    ids=["row", "value"],
+)
+def test_the_advice_about_lost_rows_is_not_that_about_lost_values(loss: Loss, advice: str) -> None:
+    compared = {"after the downgrade": Comparison(1, 1, (loss,))}
+    evidence = Evidence(Run(RAN, ()), None, compared, None, {}, {}, 0.5, 600.0, {})
+    (found,) = judged(evidence).findings
+    assert advice in found.advice

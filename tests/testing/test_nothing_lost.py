@@ -16,7 +16,7 @@ from safeops.rehearse.traffic.losses import ALTERED, Loss
 from safeops.testing.checks.nothing_lost import check
 from safeops.testing.failing import Failed, Untestable
 from safeops.testing.ledger import written_beside
-from safeops.testing.losses import _Search, without_filled
+from safeops.testing.losses import BEHIND, Lost, _dated, _Search, without_filled
 
 
 def lost(folder: Path, database: Database, body: str, first: str = USERS) -> str:
@@ -172,6 +172,16 @@ def test_values_that_are_copied_before_the_trigger_exists(database: Database, tm
     assert "full_name is" in said and "Create the trigger before the values are copied." in said
     with kit_over(tmp_path / "early", database, block.format(column, body, copy)) as kit:
         check(kit, kit.project.revision("0002"))
+
+
+@pytest.mark.parametrize(("moment", "after"), [(1, None), (2, "UPDATE users SET full_name = name")])
+@pytest.mark.only("sqlite")
+def test_a_write_before_the_values_were_copied_is_not_the_one_that_is_lost(moment: int, after: str | None) -> None:
+    statements = ["ALTER TABLE users ADD full_name text", "UPDATE users SET full_name = name", "CREATE TRIGGER tidy"]
+    ledger = SimpleNamespace(moments={(0, (1,), ""): moment}, statements=statements)
+    writers: Any = SimpleNamespace(ledger=ledger, plan=SimpleNamespace(tables=[SimpleNamespace(table="users")]))
+    found = _dated(Lost(Loss("users", (1,), "full_name", BEHIND, "b", "a")), writers)
+    assert found.after == after
 
 
 SOUND = {

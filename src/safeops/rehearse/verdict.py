@@ -14,6 +14,7 @@ from safeops.rehearse.impact import ALL_WAIT, BRIEF, WRITES_WAIT
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
 from safeops.rehearse.traffic import Comparison, Loss, TrafficError, TrafficResult
+from safeops.rehearse.traffic.losses import MISSING
 from safeops.rehearse.waits import shortened
 from safeops.rehearse.way_back import Back
 
@@ -29,6 +30,11 @@ REQUIRED = (
     "Give the column a server default, or fill it by a trigger as long as the running release is deployed:"
     " add_required_column(..., keep_filled=True). Require an existing column once each release writes it."
 )
+MISSING_ROWS = (
+    "The revisions delete these rows, or drop their table. Keep a dropped table until no release uses it, and archive it:"
+    " drop_table_if_exists(..., archive=True)."
+)
+OTHER_VALUES = "A trigger that keeps two columns in sync is missing, or a statement overwrites newer values."
 RENEW = "Let the application prepare its statements again after the upgrade: restart it, or have its pool renew connections."
 
 STEPS = "Change the schema in steps that both releases understand."
@@ -277,7 +283,7 @@ def _lost(evidence: Evidence) -> Iterator[Missed]:
                 LOST,
                 f"{compared.lost:,} acknowledged write{' is' if compared.lost == 1 else 's are'} lost {when}.",
                 "; ".join(map(_lost_text, compared.losses)),
-                advice="A trigger that keeps two columns in sync is missing, or a statement overwrites newer values.",
+                advice=MISSING_ROWS if all(loss.what == MISSING for loss in compared.losses) else OTHER_VALUES,
             )
 
 

@@ -162,8 +162,15 @@ def _dated(lost: Lost, writers: Writers) -> Lost:
     if not moments:
         return lost
     sent, moment = ledger.statements, moments[0]
+    if lost.loss.what == BEHIND and any(map(partial(_copies_to, column), sent[moment:])):
+        # The values were copied after that: it was another write, as one to the table whose trigger gives the value.
+        return lost
     after = sent[moment - 1] if moment else None
     return Lost(lost.loss, lost.written, after, sent[moment] if moment < len(sent) else None)
+
+
+def _copies_to(column: str, sql: str) -> bool:
+    return words_of(sql)[:1] in (("UPDATE",), ("INSERT",), ("MERGE",), ("REPLACE",)) and column in names_in(sql)
 
 
 class _Made:
