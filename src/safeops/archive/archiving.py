@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 Key = tuple[str, tuple[Column, ...]]
 Describe = Callable[[Record], Definition]
+COPY, RESTORE = "copy", "restore"
 
 
 def catalogue_of(migration: Migration) -> Catalogue:
@@ -186,7 +187,7 @@ def discard(migration: Migration, record: Record) -> None:
 def forget_progress(migration: Migration, record: Record) -> None:
     state = State.of(migration)
     if current_dry_run() is None and state.exists():
-        for verb in ("copy", "restore"):
+        for verb in (COPY, RESTORE):
             on_catalogue(migration, partial(state.forget, _name_of(record, verb)))
         on_catalogue(migration, state.drop_if_empty)
 
@@ -225,7 +226,7 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
     _run_batches(
         migration,
         record,
-        BackfillSpec(_name_of(record, "copy"), table.name, columns, index, (column,), None, False, update),
+        BackfillSpec(_name_of(record, COPY), table.name, columns, index, (column,), None, False, update),
         "archiving",
     )
     done.append("copied all its values")
@@ -319,11 +320,10 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
     index, key = key_of(migration, table, names, (column,))
     fill = None if definition["fill"] is None else str(definition["fill"])
     restore_values = partial(archives.restore_values, table, names, column, record.archive, fill)
-    name = _name_of(record, "restore")
     _run_batches(
         migration,
         record,
-        BackfillSpec(name, table.name, key, index, (column,), None, False, restore_values(RANGE)),
+        BackfillSpec(_name_of(record, RESTORE), table.name, key, index, (column,), None, False, restore_values(RANGE)),
         "restoring",
     )
     _refuse_lost(migration, table, names, record)

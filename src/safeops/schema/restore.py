@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from safeops.archive.archiving import (
+    RESTORE,
     bring_column_back,
     bring_table_back,
     catalogue_of,
@@ -18,6 +20,7 @@ from safeops.archive.archiving import (
     written_restore,
 )
 from safeops.archive.port import COPYING, RESTORED, Archives, Record
+from safeops.backfilling.state import State
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.helper import BRIEF_LOCK, HelperCall, Said, helper
 from safeops.execution.inspect import check_names, existing, find, keeping, refuse_hidden_rows
@@ -25,6 +28,7 @@ from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_column
 from safeops.naming import Name, call, column_code
+from safeops.plan_mode import current_dry_run
 from safeops.schema.columns import shown_column
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
 
@@ -106,6 +110,7 @@ def restore_column(
         if column.name not in table.columns:
             raise _no_archive(migration, about, UnknownColumn)
         on_catalogue(migration, catalogue_of(migration).drop_if_empty)
+        _forget_orphans(migration)
         return migration.skip("it exists and has no archive")
     outline(migration, table.name, f"put the archived values of {name}.{column.name} back")
     if record.status == RESTORED:
@@ -245,6 +250,19 @@ def _shown(migration: Migration, record: Record) -> Archive:
 
 def _latest(migration: Migration, table: Name, column: str | None) -> Record | None:
     return on_catalogue(migration, lambda: catalogue_of(migration).latest(table, column))
+
+
+def _forget_orphans(migration: Migration) -> None:
+    """Delete the progress of restores that another runner has finished: a slower one may have added it again."""
+    state = State.of(migration)
+    if current_dry_run() is not None or not on_catalogue(migration, state.exists):
+        return
+    kept = {f"{RESTORE} {record.archive.name}" for record in on_catalogue(migration, catalogue_of(migration).records)}
+    names = {part.name for part in on_catalogue(migration, state.parts)}
+    for name in names - kept:
+        if name.startswith(f"{RESTORE} safeops_archive_"):
+            on_catalogue(migration, partial(state.forget, name))
+    on_catalogue(migration, state.drop_if_empty)
 
 
 def _refuse_offline(migration: Migration, change: str) -> None:
