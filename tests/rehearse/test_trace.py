@@ -14,6 +14,7 @@ from safeops.cli.trace import trace_lines
 from safeops.errors import InvalidArgument, NotReady
 from safeops.rehearse import Traced, TracedStatement, trace
 from safeops.rehearse.markdown import render
+from safeops.review import review
 
 TABLES = (
     "CREATE TABLE teams (id integer PRIMARY KEY, name varchar(50))",
@@ -239,3 +240,16 @@ def test_formats() -> None:
     lines = "\n".join(trace_lines(traced))
     assert "12: one: CREATE INDEX i ON users (a | b)" in lines
     assert "Held for    X" in lines
+
+
+@pytest.mark.only("pg18", "sqlite")
+@pytest.mark.parametrize("first", ["a:head", "b"])
+def test_a_revision_behind_one_that_fails_is_told_which_and_why(database: Database, tmp_path: Path, first: str) -> None:
+    project = Project(tmp_path, database)
+    for name, body, down in (("a", 'op.execute("DELETE FROM missing")', None), ("b", "pass", "a"), ("c", "pass", "b")):
+        project.write(name, body, down=down)
+    empty = database.server.new_database().render_as_string(hide_password=False)
+    why = "a, which comes before, fails on an empty database: "
+    assert str(trace(project.config, [first], scratch_url=empty).revisions[-1].error).startswith(why)
+    (remark,) = (one for one in review(project.config, ["b", "c"], scratch_url=empty).remarks if "scratch copy" in one)
+    assert remark.startswith(f"Not measured on the scratch copy: b and 1 more. {why}") and "missing" in remark

@@ -11,14 +11,13 @@ from alembic.script import Script
 
 from safeops.databases import database_for
 from safeops.judging.sent import Recording
-from safeops.planned import summary
 from safeops.rehearse.observing import StatementTrace, statements_of
 from safeops.rehearse.statement import MEANINGS, SAMPLED, TracedStatement, worst
 from safeops.review.copies import learn_version
 from safeops.review.offline import environment_of
 from safeops.review.reviewed import shown_path
 from safeops.review.reviewing import refuse_without_parser
-from safeops.review.scratch import traced_on_scratch
+from safeops.review.scratch import traced_on_scratch, why_not
 from safeops.review.selection import selected
 from safeops.runner.revision_run import ATTENTION, DONE, Result, ending_on_signals
 
@@ -156,7 +155,7 @@ def _traced(
 
 
 def _error_of(recording: Recording) -> str | None:
-    return summary(recording.error) if recording.error is not None else None
+    return why_not(recording.error) if recording.error is not None else None
 
 
 def _remarks(revisions: Sequence[TracedRevision]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
 from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
-from safeops.review.reviewed import Reviewed, ReviewedRevision
+from safeops.review.reviewed import UNSEEN, Reviewed, ReviewedRevision
 from safeops.review.runs import Environment
-from safeops.review.scratch import record_scratch
+from safeops.review.scratch import record_scratch, why_not
 from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file
 from safeops.review.stats import write_stats as save_stats
@@ -167,13 +167,29 @@ def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Re
     return Reviewed(
         revisions,
         verdicts.database.product,
-        (*_which(selection), *filter(None, [environment.remark]), *ladder.released.remarks),
+        (
+            *_which(selection),
+            *_not_measured(ladder.measured.values()),
+            *filter(None, [environment.remark]),
+            *ladder.released.remarks,
+        ),
     )
 
 
 def _which(selection: Selection) -> Iterator[str]:
     if selection.why != "named":
         yield f"Reviewed: {selection.why}"
+
+
+def _not_measured(recordings: Iterable[Recording]) -> Iterator[str]:
+    """Yield why revisions were not run on the scratch copy, or not to their end."""
+    reasons: dict[str, list[str]] = {}
+    for one in recordings:
+        if one.seen == UNSEEN and one.error is not None:
+            reasons.setdefault(why_not(one.error), []).append(one.revision)
+    for reason, revisions in reasons.items():
+        more = f" and {len(revisions) - 1} more" if len(revisions) > 1 else ""
+        yield f"Not measured on the scratch copy: {revisions[0]}{more}. {reason}"
 
 
 def _environment(config: Config, server_version: str | None, asked: Asked) -> Environment:

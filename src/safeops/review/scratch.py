@@ -14,6 +14,7 @@ from alembic.script import Script, ScriptDirectory
 from safeops import _alembic
 from safeops.errors import SafeOpsError
 from safeops.judging.sent import Recording, Sent
+from safeops.planned import summary
 from safeops.review.containment import silent_alembic
 from safeops.review.copies import EmptyDatabases, limited_waiting
 from safeops.review.recorder import Endless
@@ -56,7 +57,7 @@ def _recorded(copy: Copy, one: Script, trace: Trace, *, keep: bool) -> Recording
     try:
         error = copy.run(one, trace, keep=keep)
     except Unreached as unreached:
-        return Recording(one.revision, one.path, "unseen", (), unreached.cause)
+        return Recording(one.revision, one.path, "unseen", (), unreached)
     seen = "unseen" if error is not None and not _is_refused(trace) else "scratch"
     return Recording(one.revision, one.path, seen, tuple(trace.events), error)
 
@@ -70,9 +71,13 @@ def _before(script: ScriptDirectory, one: Script) -> frozenset[str]:
 class Unreached(Exception):
     """A revision before fails on an empty database."""
 
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    def __init__(self, revision: str, cause: Exception) -> None:
+        super().__init__(f"{revision}, which comes before, fails on an empty database: {summary(cause)}")
+
+
+def why_not(error: Exception) -> str:
+    """Return why a revision was not run on the copy to its end."""
+    return str(error) if isinstance(error, Unreached) else summary(error)
 
 
 class Copy:
@@ -89,7 +94,7 @@ class Copy:
         self._stack = ExitStack()
         self._database: TemporaryDatabase | None = None
         self._made: frozenset[str] = frozenset()
-        self._broken: dict[str, Exception] = {}
+        self._broken: dict[str, Unreached] = {}
 
     def close(self) -> None:
         """Drop what was made."""
@@ -108,32 +113,31 @@ class Copy:
         """
         before = _before(self.script, one)
         database = self._at(before, _parents(self.script, one))
-        error = _run(database, partial(_traced_steps, self.script, one.revision, trace, keep))
-        if trace.stopped:
-            error = None
+        failure = _run(database, partial(_traced_steps, self.script, one.revision, trace, keep), one.revision)
+        error = failure[1] if failure is not None and not trace.stopped else None
         if error is None and keep:
             self._made = before | {one.revision}
         elif not trace.is_undone:
             self._leave()
         if error is not None and keep:
-            self._broken[one.revision] = error
+            self._broken[one.revision] = Unreached(one.revision, error)
         return error
 
     def _at(self, before: frozenset[str], parents: Sequence[str]) -> TemporaryDatabase:
         """Return a database with these revisions, and no others."""
         broken = next((self._broken[name] for name in before if name in self._broken), None)
         if broken is not None:
-            raise Unreached(broken)
+            raise broken
         if self._database is None or not self._made <= before:
             self._leave()
             self._database = self._stack.enter_context(self._databases.another())
         database = self._database
         for parent in parents if self._made != before else ():
-            error = _run(database, partial(_steps, self.script, parent))
-            if error is not None:
+            failure = _run(database, partial(_steps, self.script, parent), parent)
+            if failure is not None:
                 self._leave()
-                self._broken[parent] = error
-                raise Unreached(error)
+                self._broken[parent] = Unreached(*failure)
+                raise self._broken[parent]
         self._made = before
         return database
 
@@ -142,16 +146,16 @@ class Copy:
         self._stack.close()
 
 
-def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
-    """Run revisions, and return what one of them raised."""
+def _run(database: TemporaryDatabase, steps: Steps, last: str) -> tuple[str, Exception] | None:
+    """Run revisions up to the last one; return the one that failed and what it raised."""
     try:
         with silent_alembic(), limited_waiting(), redirect_stdout(StringIO()):
             failure = database.run(steps)
     except Endless as error:
-        return SafeOpsError(str(error))
+        return last, SafeOpsError(str(error))
     except SystemExit as error:
-        return SafeOpsError(f"It ends the program by sys.exit({error.code!r}).")
-    return failure[1] if failure is not None and not isinstance(failure[1], Stopped) else None
+        return last, SafeOpsError(f"It ends the program by sys.exit({error.code!r}).")
+    return failure if failure is not None and not isinstance(failure[1], Stopped) else None
 
 
 def _is_refused(trace: Trace) -> bool:
