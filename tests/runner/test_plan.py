@@ -237,7 +237,7 @@ def test_a_backfill_shows_its_rows_and_its_time_at_the_last_rate(database: Datab
     assert second.rows == 40
     assert second.seconds is not None
     assert re.search(r"would fill about 40 rows of \S+, about \d+ s at the last measured rate", second.detail)
-    # A scan in which most rows needed nothing says little about one that writes them.
+    # A scan in which most rows needed nothing takes far less time than one that writes them.
     database.execute("UPDATE safeops_backfill SET processed = 1")
     assert told(project)["r2"][0].seconds is None
     database.execute("UPDATE users SET again = name WHERE id > 10")
