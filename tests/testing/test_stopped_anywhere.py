@@ -142,6 +142,20 @@ def test_a_test_of_a_team_stops_after_a_statement(tmp_path, database):
             upgrade_stopped_after(trial, 4)
 
 
+@pytest.mark.only("pg18")
+def test_statements_that_change_nothing_are_not_counted(tmp_path, database):
+    with (
+        kit_of(tmp_path, database, USERS, SOUND) as kit,
+        kit.before("0002") as trial,
+        pytest.raises(InvalidArgument) as caught,
+    ):
+        upgrade_stopped_after(trial, 99)
+    listed = str(caught.value)
+    assert ". ALTER TABLE users ADD COLUMN" in listed
+    assert "PREPARE" not in listed and " BEGIN" not in listed
+    assert max(map(len, listed.splitlines())) < 200
+
+
 STOPPED = """
 import sqlalchemy as sa
 

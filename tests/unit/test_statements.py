@@ -74,6 +74,8 @@ def test_what_may_write(sql: str) -> None:
         ("ROLLBACK", Kind.TRANSACTION),
         ("START TRANSACTION", Kind.TRANSACTION),
         ("SET lock_timeout = '3s'", Kind.SESSION),
+        ("PREPARE safeops_1 (text) AS SELECT 1", Kind.SESSION),
+        ("PREPARE own AS DELETE FROM t", Kind.WRITES),
         ("PRAGMA query_only = 1", Kind.SESSION),
     ],
 )

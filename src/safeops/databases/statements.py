@@ -141,7 +141,8 @@ KINDS: dict[str, Kind | Callable[[tuple[str, ...]], Kind]] = {
     "BEGIN": lambda words: Kind.WRITES if "IMMEDIATE" in words else Kind.TRANSACTION,
     "START": lambda words: Kind.TRANSACTION if "TRANSACTION" in words else Kind.WRITES,
     "COMMIT": Kind.TRANSACTION,
-    # The catalogue query, as a session has prepared it.
+    # The catalogue query, which a session prepares once.
+    "PREPARE": lambda words: Kind.SESSION if words[1:2] and words[1].startswith("SAFEOPS_") else Kind.WRITES,
     "EXECUTE": lambda words: Kind.READS if words[1:2] and words[1].startswith("SAFEOPS_") else Kind.WRITES,
     **dict.fromkeys(("VALUES", "TABLE", "SHOW", "EXPLAIN", "DESC", "DESCRIBE"), Kind.READS),
     **dict.fromkeys(("SAVEPOINT", "RELEASE"), Kind.SAVEPOINT),

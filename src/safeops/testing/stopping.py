@@ -49,9 +49,11 @@ class Point:
 def changes(sql: str) -> bool:
     """Return whether a statement may change the database, by its text.
 
-    What backfills note of their progress does not count: tests of safeops itself stop there.
+    What backfills note of their progress does not count: tests of safeops itself stop there. Nor does the beginning of a
+    transaction.
     """
-    return kind_of(sql) in (Kind.WRITES, Kind.TRANSACTION) and PROGRESS not in sql
+    begins = words_of(sql)[:1] in (("BEGIN",), ("START",))
+    return kind_of(sql) in (Kind.WRITES, Kind.TRANSACTION) and PROGRESS not in sql and not begins
 
 
 def is_of_the_run(connection: Connection) -> bool:

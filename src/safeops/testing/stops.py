@@ -11,6 +11,7 @@ from safeops.backfilling.state import TABLE as PROGRESS
 from safeops.databases import database_class
 from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument
+from safeops.rehearse.waits import shortened
 from safeops.testing.children import started
 from safeops.testing.halfway import interrupting, leaves_half
 from safeops.testing.kit import Trial
@@ -76,7 +77,7 @@ def upgrade_stopped_after(trial: Trial, statements: int) -> None:
         points = points_of(other)
     numbers = [number for number, one in enumerate(points, 1) if one.sql != COMMIT]
     if not 1 <= statements <= len(numbers):
-        sent = "".join(f"\n  {place}. {points[number - 1].sql}" for place, number in enumerate(numbers, 1))
+        sent = "".join(f"\n  {place}. {shortened(points[number - 1].sql)}" for place, number in enumerate(numbers, 1))
         raise InvalidArgument(
             f"The upgrade to {trial.revision} has no statement {statements}. These change something:{sent}"
         )
