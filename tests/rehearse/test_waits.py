@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from tests.whole import alike
 
 from safeops.rehearse import effects, waits
 from safeops.rehearse.statement import NOT_SEEN, SAMPLED
-from safeops.rehearse.waits import TRAFFIC, Held, Waiting, Watch, blamed, watching_waits, with_sampled
+from safeops.rehearse.waits import TRAFFIC, Held, Wait, Waiting, Watch, blamed, watching_waits, with_sampled
 
 
 @dataclass
@@ -74,6 +75,26 @@ def test_a_wait_of_the_application_is_as_long_as_the_application_measures(databa
     assert (wait.table, wait.lock, wait.statement) == ("public.t", "ROW EXCLUSIVE", 1)
     assert not wait.by_migration and "INSERT INTO t" in wait.who
     assert alike(wait.seconds, writers[0].took)
+
+
+@pytest.mark.parametrize(
+    ("gone", "seconds"),
+    # It ends with the lock; or earlier, as one that is cancelled; or the lock is released after the last sample.
+    [(16.0, 4.9), (13.0, 0.2), (math.inf, 4.9)],
+)
+def test_a_wait_that_rare_samples_have_seen_lasts_as_long_as_the_lock(gone: float, seconds: float) -> None:
+    locking = Statement("LOCK TABLE t IN SHARE MODE", 10.0, 0.1, 5.0, {"public.t": "SHARE"})
+    seen = Wait(10.1, 0.2, "public.t", "ROW EXCLUSIVE", "INSERT INTO t VALUES (1)", gone=gone)
+    (wait,) = blamed([seen], [locking])
+    assert wait.seconds == pytest.approx(seconds)
+
+
+def test_a_wait_is_gone_with_the_first_sample_that_lacks_it() -> None:
+    watch = Watch()
+    watch._note(Waiting((1,), 0.1, "public.t", "SHARE", "INSERT", True, ("LOCK TABLE t",)), 5.0)
+    for waiting, sampled in (({(1,)}, 5.0), (set(), 6.0), (set(), 7.0)):
+        watch._note_gone(waiting, sampled)
+    assert [wait.gone for wait in watch.waits] == [6.0]
 
 
 @pytest.mark.only("pg18")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -78,6 +79,7 @@ class Wait:
         behind: The statement that it waited for; empty if that is not known.
         by_migration: The migration itself waited.
         statement: The place of the statement of the migration that it waited for; None if that is not known.
+        gone: When a sample no longer had it; infinite if none followed.
     """
 
     began: float
@@ -88,6 +90,7 @@ class Wait:
     behind: str = ""
     by_migration: bool = False
     statement: int | None = None
+    gone: float = math.inf
 
     @property
     def who(self) -> str:
@@ -129,6 +132,8 @@ class Watch:
         self.held: dict[Held, MutableSequence[float]] = {}
         """When the locks of the migration were seen."""
         self._seen: dict[tuple[Any, ...], Wait] = {}
+        self._waiting: set[tuple[Any, ...]] = set()
+        """The waits of the last sample."""
         self._over = threading.Event()
 
     @property
@@ -143,11 +148,14 @@ class Watch:
         sampled = time.monotonic()
         while port.sees_waits and not self._over.wait(max(EVERY, IDLE * (time.monotonic() - sampled))):
             sampled = time.monotonic()
+            waiting = set()
             for found in port.now():
                 if isinstance(found, Held):
                     self.held.setdefault(found, array("d")).append(sampled)
                 else:
                     self._note(found, sampled)
+                    waiting.add(found.key)
+            self._note_gone(waiting, sampled)
 
     def stop(self) -> None:
         self._over.set()
@@ -168,9 +176,16 @@ class Watch:
             shortened(behind),
             by_migration=not waiting.is_traffic,
         )
+        self._waiting.add(waiting.key)
         if len(self._seen) > MOST:
             longest = sorted(self._seen.items(), key=lambda item: -item[1].seconds)
             self._seen = dict(longest[: MOST // 2])
+
+    def _note_gone(self, waiting: Set[tuple[Any, ...]], sampled: float) -> None:
+        for key in self._waiting - waiting:
+            self._waiting.discard(key)
+            if key in self._seen:
+                self._seen[key] = replace(self._seen[key], gone=sampled)
 
 
 @contextmanager
@@ -219,7 +234,10 @@ def _blamed(wait: Wait, statements: Sequence[Statement]) -> Wait:
     if wait.by_migration or not holding:
         return replace(wait, statement=running[-1] if running else None)
     place, table = holding[-1]
-    return replace(wait, statement=place, table=wait.table or table)
+    # Samples can be rare on a busy machine. The wait ends no earlier than the lock, unless a sample shows that it did.
+    released = statements[place].began + statements[place].held_seconds
+    seconds = max(wait.seconds, released - wait.began) if released <= wait.gone else wait.seconds
+    return replace(wait, statement=place, table=wait.table or table, seconds=seconds)
 
 
 def _is_about(wait: Wait, table: str) -> bool:
