@@ -316,6 +316,27 @@ class TestColumn:
 
 
 @pytest.mark.only("pg18", "mysql")
+class TestGivingUp:
+    @pytest.mark.parametrize("drop", [drop_name, drop_users])
+    def test_giving_up_names_the_record_that_is_kept(self, database, drop):
+        database.execute(*WORLD)
+        with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired) as error:
+            migrate(database, impatient(drop))
+        recorded = "safeops_archives" in sa.inspect(database.observer()).get_table_names()
+        assert ("Completed and kept: recorded archive" in str(error.value)) is recorded
+        assert ("Nothing was changed" in str(error.value)) is not recorded
+
+    def test_a_table_that_is_then_dropped_without_its_archive(self, database):
+        """The record that was begun would promise a table that no longer exists."""
+        database.execute(*WORLD)
+        with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired):
+            migrate(database, impatient(drop_users))
+        assert migrate(database, lambda: drop_table_if_exists("users")) is True
+        assert migrate(database, archives) == []
+        assert "safeops_archives" not in sa.inspect(database.observer()).get_table_names()
+
+
+@pytest.mark.only("pg18", "mysql")
 class TestTwoRunners:
     """Without migration_lock the slower of two restores finds that there is nothing left to do."""
 
@@ -646,24 +667,6 @@ class TestMariaDB:
             migrate(database, impatient(drop_name))
         assert "name" in {one["name"] for one in sa.inspect(database.observer()).get_columns("users")}
         assert migrate(database, drop_name) is True
-
-    @pytest.mark.parametrize("drop", [drop_name, drop_users])
-    def test_giving_up_names_the_record_that_is_kept(self, database, drop):
-        database.execute(*WORLD)
-        with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired) as error:
-            migrate(database, impatient(drop))
-        recorded = "safeops_archives" in sa.inspect(database.observer()).get_table_names()
-        assert ("Completed and kept: recorded archive" in str(error.value)) is recorded
-        assert ("Nothing was changed" in str(error.value)) is not recorded
-
-    def test_a_table_that_is_then_dropped_without_its_archive(self, database):
-        """The record that was begun would promise a table that no longer exists."""
-        database.execute(*WORLD)
-        with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired):
-            migrate(database, impatient(drop_users))
-        assert migrate(database, lambda: drop_table_if_exists("users")) is True
-        assert migrate(database, archives) == []
-        assert "safeops_archives" not in sa.inspect(database.observer()).get_table_names()
 
 
 @pytest.mark.only("sqlite")
