@@ -61,14 +61,13 @@ def _begin(
     migration: Migration, table: Table, column: str | None, describe: Describe, done: list[str], **changes: Any
 ) -> Record:
     """Return the archive of a drop with its definition; what an interrupted run has recorded is kept."""
-    name = table.name
-    record = _open_record(migration, name, column)
-    record = record or on_catalogue(migration, lambda: catalogue_of(migration).add(name, column))
+    record = _open_record(migration, table.name, column)
+    record = record or on_catalogue(migration, lambda: catalogue_of(migration).add(table.name, column))
     # It stays if the drop gives up: another runner may have continued it.
     done.append(f"recorded archive {record.archive} in {TABLE}")
     if record.definition:
         return record
-    definition = look_into(migration, name, lambda: describe(record))
+    definition = look_into(migration, table.name, lambda: describe(record))
     _change(migration, record, definition=definition, **changes)
     return replace(record, definition=definition)
 
