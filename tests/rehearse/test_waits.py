@@ -89,7 +89,7 @@ def test_a_wait_that_rare_samples_have_seen_lasts_as_long_as_the_lock(gone: floa
     assert wait.seconds == pytest.approx(seconds)
 
 
-def test_a_wait_is_gone_with_the_first_sample_that_lacks_it() -> None:
+def test_a_wait_has_ended_by_the_first_sample_that_lacks_it() -> None:
     watch = Watch()
     watch._note(Waiting((1,), 0.1, "public.t", "SHARE", "INSERT", True, ("LOCK TABLE t",)), 5.0)
     for waiting, sampled in (({(1,)}, 5.0), (set(), 6.0), (set(), 7.0)):

@@ -131,6 +131,16 @@ def without_driver(module: str, error: ImportError) -> InvalidArgument:
     )
 
 
+def without_greenlet() -> InvalidArgument:
+    """Return the error of an asynchronous URL where SQLAlchemy cannot use asynchronous drivers."""
+    return InvalidArgument(
+        "The driver of the database URL is asynchronous, and the package greenlet is not installed.",
+        why="SQLAlchemy needs it for asynchronous drivers, and does not install it by itself.",
+        remedy="Install it, or name a synchronous driver in the URL:",
+        code='pip install "sqlalchemy[asyncio]"',
+    )
+
+
 def unknown_dialect(error: Exception) -> InvalidArgument:
     """Return the error of a URL that begins with a name that SQLAlchemy does not know."""
     return InvalidArgument(
@@ -169,6 +179,8 @@ def of_a_url(error: BaseException) -> SafeOpsError | None:
         return unknown_dialect(error)
     if isinstance(error, ImportError) and any(map(_imports_a_driver, frames)):
         return without_driver((error.name or _module(frames[-1])).partition(".")[0], error)
+    if isinstance(error, (ImportError, ValueError)) and "greenlet" in str(error):
+        return without_greenlet()
     parsing = (
         isinstance(error, (sa.exc.ArgumentError, ValueError))
         and frames
