@@ -24,7 +24,7 @@ from safeops.databases import database_on
 from safeops.databases.definitions import Constraint
 from safeops.errors import InvalidArgument, NotReady
 from safeops.naming import Name
-from safeops.rehearse import embedded
+from safeops.rehearse import embedded, rehearsal
 from safeops.rehearse.copying import open_copy
 from safeops.rehearse.filling import fill
 from safeops.rehearse.later_constraints import LATER
@@ -155,6 +155,19 @@ def test_refuses_production(production: Database, new_database) -> None:
     ):
         pass
     assert production.query("SELECT count(*) FROM cities") == [(300,)]
+
+
+@pytest.mark.only("pg18")
+def test_no_copy_is_left_by_the_run_on_a_tenth_of_the_rows(
+    production: Database, new_database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        rehearsal._place_beside(text(new_database())) as (url, _),
+        pytest.raises(KeyboardInterrupt),
+        open_copy(cities(production.url), url, rows=10),
+    ):
+        raise KeyboardInterrupt
+    assert "the copy keeps" not in caplog.text
 
 
 @pytest.mark.only("pg18")

@@ -133,6 +133,24 @@ def test_a_trigger_is_named(database: Database, caplog: pytest.LogCaptureFixture
     assert "the trigger notes fires for each row" in caplog.text
 
 
+@pytest.mark.only("pg18", "sqlite", "mariadb")
+def test_a_table_that_triggers_fill_keeps_their_rows(database: Database) -> None:
+    mirrored = "INSERT INTO seen (id, name) VALUES (NEW.id, NEW.name)"
+    create = {
+        "postgresql": f"""CREATE FUNCTION mirror() RETURNS trigger LANGUAGE plpgsql
+                AS $$BEGIN {mirrored}; RETURN NULL; END$$;
+            CREATE TRIGGER mirror AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION mirror()""",
+        "mysql": f"CREATE TRIGGER mirror AFTER INSERT ON items FOR EACH ROW {mirrored}",
+        "sqlite": f"CREATE TRIGGER mirror AFTER INSERT ON items BEGIN {mirrored}; END",
+    }
+    items = "CREATE TABLE items (id integer PRIMARY KEY, name varchar(20))"
+    seen = "CREATE TABLE seen (id integer PRIMARY KEY, name varchar(20), FOREIGN KEY (id) REFERENCES items (id))"
+    assert filled(database, 40, items, seen, create[database.kind]) == {"items": 40, "seen": 40}
+    assert one(
+        database, "SELECT count(*) FROM items JOIN seen ON items.id = seen.id AND items.name = seen.name"
+    ) == one(database, "SELECT count(*) FROM items WHERE name IS NOT NULL")
+
+
 @postgresql
 def test_nothing_of_production_is_written(database: Database) -> None:
     database.execute("CREATE TABLE t (id integer PRIMARY KEY, name text)", "INSERT INTO t VALUES (7, 'secret')")

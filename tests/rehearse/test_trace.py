@@ -244,7 +244,7 @@ def test_formats() -> None:
 
 @pytest.mark.only("pg18", "sqlite")
 @pytest.mark.parametrize("first", ["a:head", "b"])
-def test_a_revision_behind_one_that_fails_is_told_which_and_why(database: Database, tmp_path: Path, first: str) -> None:
+def test_why_a_revision_after_one_that_fails_is_not_run(database: Database, tmp_path: Path, first: str) -> None:
     project = Project(tmp_path, database)
     for name, body, down in (("a", 'op.execute("DELETE FROM missing")', None), ("b", "pass", "a"), ("c", "pass", "b")):
         project.write(name, body, down=down)

@@ -57,19 +57,20 @@ def _fill(database: Database, plan: RowPlan) -> dict[Name, int]:
     inserts = Inserts.of(database)
     inserts.begin()
     groups = _groups(plan)
+    filled: dict[Name, int] = {}
     for group in groups:
         keys = [(name, key) for name in group for key in plan.deferred(name)]
         with database.transaction() if keys else nullcontext():
             for name, key in keys:
                 inserts.defer(plan.tables[name], key)
             for name in group:
-                _fill_table(database, plan, name)
+                filled[name] = _fill_table(database, plan, name)
             for name, key in keys:
                 inserts.restore(plan.tables[name], key)
     tables = [plan.tables[name] for name in plan.order]
     inserts.end(tables)
     inserts.analyze(tables)
-    return {name: plan.layouts[name].rows + plan.layouts[name].existing for name in plan.order}
+    return filled
 
 
 def _groups(plan: RowPlan) -> list[list[Name]]:
@@ -90,10 +91,16 @@ def _last(plan: RowPlan, group: list[Name]) -> int:
     )
 
 
-def _fill_table(database: Database, plan: RowPlan, name: Name) -> None:
+def _fill_table(database: Database, plan: RowPlan, name: Name) -> int:
+    """Fill a table, and return how many rows it has then."""
     layout, batch = plan.layouts[name], Inserts.of(database).batch
     if not layout.rows:
-        return
+        return layout.existing
+    rows = int(database.scalar(f"SELECT count(*) FROM {database.quoted_table(name)}"))
+    if rows > layout.existing and not any(name in plan.referents(other) for other in plan.order):
+        # Further rows would have the same keys, and other values than the rows that these were made from.
+        log.info("fill: triggers have inserted %d rows into %s", rows - layout.existing, name)
+        return rows
     for trigger in Inserts.of(database).firing(layout.table.name):
         log.warning("fill: the trigger %s fires for each row that is inserted into %s", trigger, name)
     for first in range(0, layout.rows, batch):
@@ -103,6 +110,7 @@ def _fill_table(database: Database, plan: RowPlan, name: Name) -> None:
         except DBAPIError as error:
             raise _refused(name, first, layout.rows, error) from error
     log.info("fill: inserted %d rows into %s", layout.rows, name)
+    return layout.rows + layout.existing
 
 
 def _refused(name: Name, done: int, rows: int, error: DBAPIError) -> FillingFailed:

@@ -15,8 +15,8 @@ class Client(client.Client):
     head = "/* safeops traffic */ "
     begins = "START TRANSACTION"
     effects = (
-        "SELECT 1 FROM information_schema.triggers WHERE event_object_schema = database()"
-        " AND event_object_table = {name} LIMIT 1"
+        "SELECT action_statement FROM information_schema.triggers WHERE event_object_schema = database()"
+        " AND event_object_table = {name}"
     )
     equals = "<=>"
 

@@ -31,7 +31,7 @@ class Client(client.Client):
     effects = (
         "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = {table}::regclass AND NOT tgisinternal UNION ALL"
         " SELECT 1 FROM pg_catalog.pg_constraint WHERE confrelid = {table}::regclass AND contype = 'f'"
-        " AND (confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd')) LIMIT 1"
+        " AND (confupdtype IN ('c', 'n', 'd') OR confdeltype IN ('c', 'n', 'd'))"
     )
 
     def column(self, name: str) -> str:

@@ -15,7 +15,7 @@ class Client(client.Client):
     drivers = ("pysqlite",)
     marker = "?"
     begins = "BEGIN IMMEDIATE"
-    effects = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower({name}) LIMIT 1"
+    effects = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower({name})"
     equals = "IS"
 
     def is_without_transaction(self, error: Exception) -> bool:

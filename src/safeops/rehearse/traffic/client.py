@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,6 +17,10 @@ from safeops.naming import Name
 from safeops.rehearse.traffic.sql import Statement
 
 Row = Sequence[Any]
+_WRITTEN = re.compile(
+    r"""\b(?:INTO|UPDATE|DELETE\s+FROM)\s+(?:OR\s+\w+\s+|IGNORE\s+|LOW_PRIORITY\s+)?(?:[`"]?\w+[`"]?\s*\.\s*)?[`"]?(\w+)""",
+    re.I,
+)
 
 
 class Client(Port):
@@ -40,7 +45,7 @@ class Client(Port):
     given_key: ClassVar[str] = ""
     """The words of an INSERT that gives a key which the server makes otherwise."""
     effects: ClassVar[str] = ""
-    """A query that has a row if a table, ``{name}``, has triggers."""
+    """A query of the texts of the triggers of a table, ``{name}``; of one row for each thing that may change others."""
     equals: ClassVar[str] = "IS NOT DISTINCT FROM"
     """Compares two values of which both may be NULL."""
 
@@ -90,13 +95,10 @@ class Client(Port):
     def forget_prepared(self, session: Session) -> None:
         """Have a session prepare its statements again, as drivers do after a rollback."""
 
-    def has_effects(self, session: Session, table: Name) -> bool:
-        """Return whether writes to a table may change other values and rows, by a trigger or the action of a key."""
-        return bool(
-            session.rows(
-                self.effects.format(table=self.literal(self.quoted_table(table)), name=self.literal(table.name))
-            )
-        )
+    def effects_on(self, session: Session, table: Name) -> list[str]:
+        """Return what may change other values and rows with a write to a table: texts of triggers, if they are shown."""
+        named = {"table": self.literal(self.quoted_table(table)), "name": self.literal(table.name)}
+        return [str(row[0]) for row in session.rows(self.effects.format(**named))]
 
     def written(self, session: Session, table: Name) -> dict[Name, int]:
         """Return how many rows of other tables a session has written, as far as the server counts them."""
@@ -111,6 +113,11 @@ class Client(Port):
         order = f" ORDER BY {', '.join(map(self.quoted, key))}" if key else ""
         begin = "" if after is None else f" WHERE {self.quoted(key[0])} >= {int(after)}"
         return f"SELECT {read} FROM {self.quoted_table(table)}{begin}{order} LIMIT {rows}"
+
+
+def written_by(text: str) -> set[str]:
+    """Return the names that the text of a trigger writes to, and perhaps others."""
+    return set(_WRITTEN.findall(text))
 
 
 class Session:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from safeops.naming import Name
-from safeops.rehearse.traffic.client import Client, Row, Session
+from safeops.rehearse.traffic.client import Client, Row, Session, written_by
 from safeops.rehearse.traffic.ledger import text_of
 from safeops.rehearse.traffic.plan import Column, TableTraffic
 from safeops.rehearse.traffic.sql import Statement, Variable, listed
@@ -131,7 +133,12 @@ class Work:
             return [f"{self.name} has no rows: its writes change none."]
         if not self.traffic.key:
             return notes
-        self.tries = TRIES if self.client.has_effects(session, self.traffic.table) else 1
+        effects = self.client.effects_on(session, self.traffic.table)
+        self.tries = TRIES if effects else 1
+        if named := set().union(*map(written_by, effects)) - {self.traffic.table.name}:
+            schema = self.traffic.table.schema
+            tables = named.intersection(sa.inspect(session.connect()).get_table_names(schema))
+            self.elsewhere |= {Name(name, schema) for name in tables}
         for group in self.traffic.groups:
             if not self.pool.missing(group):
                 self._attempt(session, notes, partial(self._try_update, session, group, chance))
