@@ -8,7 +8,7 @@ from safeops.databases.connections import explain_url_errors
 from safeops.errors import InvalidArgument
 
 
-# SQLAlchemy 2.1 says it when its asyncio part is imported, 2.0 when a connection is used.
+# SQLAlchemy 2.1 raises it when its asyncio part is imported, 2.0 when a connection is used.
 @pytest.mark.parametrize("error", [ImportError, ValueError])
 def test_an_asynchronous_url_without_greenlet(error: type[Exception]) -> None:
     with pytest.raises(InvalidArgument) as caught, explain_url_errors():
