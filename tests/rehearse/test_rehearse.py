@@ -128,7 +128,11 @@ def test_copies_that_exclude_each_other(database: Database, tmp_path: Path, caps
 @pytest.mark.only("sqlite")
 @pytest.mark.parametrize(
     ("arguments", "what"),
-    [(("--traffic", "missing.sql"), "file of the traffic"), (("nowhere",), "no upgrade to nowhere")],
+    [
+        (("--traffic", "missing.sql"), "file of the traffic"),
+        (("nowhere",), "no upgrade to nowhere"),
+        (("nowhere:head",), "There is no revision nowhere"),
+    ],
 )
 def test_a_wrong_call_is_refused_before_a_copy_is_made(
     database: Database,

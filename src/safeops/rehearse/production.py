@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import NullPool
 
@@ -21,7 +22,7 @@ from safeops.naming import Name
 from safeops.planned import summary
 from safeops.rehearse.shapes import TableShape, shapes_of
 from safeops.runner.environment import VERSION_OPTIONS, ReachedDatabase, current_on, explaining_errors, reach_existing
-from safeops.runner.revisions import scripts_of
+from safeops.runner.revisions import no_such_revision, scripts_of
 from safeops.runner.temporary_database import scratch_url_of
 
 log = logging.getLogger("safeops")
@@ -107,7 +108,10 @@ def _reached(config: Config) -> ReachedDatabase | None:
 
 
 def _named(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
-    return tuple(one.revision for one in script.get_revisions(revision) if one is not None)
+    try:
+        return tuple(one.revision for one in script.get_revisions(revision) if one is not None)
+    except CommandError as error:
+        raise no_such_revision(f"There is no revision {revision}", error) from error
 
 
 def _before(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
