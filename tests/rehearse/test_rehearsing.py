@@ -106,6 +106,17 @@ def test_rows_that_a_comment_accepts_to_lose(database: Database, tmp_path: Path)
     assert "A comment in r2 accepts that its downgrade does not restore all rows." in found.measured
 
 
+@pytest.mark.only("pg18")
+def test_rows_that_an_update_holds_are_not_called_free(database: Database, tmp_path: Path) -> None:
+    held = "op.execute('UPDATE users SET points = points + 1'); op.execute('SELECT pg_sleep(0.3)')"
+    back = "op.execute('UPDATE users SET points = points - 1')"
+    found = rehearsed(database, tmp_path, (held, back), max_wait=60.0, traffic="none")
+    (update,) = [
+        one for one in found.as_json()["statements"] if "UPDATE users" in one["sql"] and one["direction"] == "up"
+    ]
+    assert (update["locks"], update["effect"]) == ({"public.users": "ROW EXCLUSIVE"}, "rows wait")
+
+
 UPPER = """op.execute("UPDATE users SET name = upper(name)")
 op.execute("DELETE FROM users WHERE points < 0")"""
 LOWER = 'op.execute("UPDATE users SET name = lower(name)")'

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from safeops.databases.statements import words_of
 from safeops.rehearse.statement import MEASURED, NOT_SEEN
 
 REVIEWED = "reviewed"
 """The locks of a statement are known from the review of its text."""
+LOCKS_ROWS = frozenset({"UPDATE", "DELETE", "MERGE", "REPLACE"})
+"""First words of statements that lock the rows which they change."""
 FILE = "main"
 """What a server that locks its whole file calls it."""
 
@@ -66,6 +69,11 @@ class Statement:
     @property
     def locks(self) -> Mapping[str, str]:
         return self.effects.locks
+
+    @property
+    def locks_rows(self) -> bool:
+        """Whether writes to rows that it has changed wait until its transaction ends."""
+        return not LOCKS_ROWS.isdisjoint(words_of(self.sql)[:1]) and self.rows != 0
 
     @property
     def scanned(self) -> Mapping[str, int]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from safeops import __version__
 from safeops.planned import counted
-from safeops.rehearse.blocking import effect_of
+from safeops.rehearse.blocking import BRIEFLY, effect_of
 from safeops.rehearse.effects import Statement
 from safeops.rehearse.impact import FREE, UNKNOWN
 from safeops.rehearse.measuring import Run
 from safeops.rehearse.projection import Projected, duration_text
-from safeops.rehearse.statement import NOT_SEEN
+from safeops.rehearse.statement import NOT_SEEN, ROWS_WAIT
 from safeops.rehearse.traffic import Comparison, TrafficResult
 from safeops.rehearse.verdict import Verdict
 from safeops.rehearse.way_back import Back
@@ -160,6 +160,8 @@ class Rehearsal(Result):
         effect = effect_of(place, self.run.blocked)
         if effect == FREE and one.seen == NOT_SEEN:
             effect = UNKNOWN
+        elif effect == FREE and one.locks_rows and one.held_seconds >= BRIEFLY:
+            effect = ROWS_WAIT
         return {**one.as_json(), "longest_wait": round(max(waited, default=0.0), 4), "effect": effect}
 
     def _timeline(self) -> dict[str, Any]:

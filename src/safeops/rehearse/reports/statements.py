@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safeops.planned import counted, size_text
-from safeops.rehearse.impact import FREE
+from safeops.rehearse.impact import FREE, UNKNOWN
 from safeops.rehearse.reports.tables import Cell, Table, revisions_of
 from safeops.rehearse.reports.timeline import BLOCKING, EFFECTS, effect_of, lanes_of, numbers_of, worst
 from safeops.rehearse.reports.wording import clean, shortened, took
-from safeops.rehearse.statement import NOT_SEEN, SAMPLED
+from safeops.rehearse.statement import NOT_SEEN, ROWS_WAIT, SAMPLED
 
 MOST_STATEMENTS, MOST_LOCKS = 250, 8
 """The most that the page lists."""
@@ -119,7 +119,7 @@ def _statement_row(one: Statements, room: int) -> list[Cell]:
 def _blocks(one: Statements, effect: str) -> str:
     if effect != FREE:
         return effect
-    return "unknown" if one.first.get("effect") == "unknown" else "nothing"
+    return next((named for named in (UNKNOWN, ROWS_WAIT) if one.first.get("effect") == named), "nothing")
 
 
 def _locks(statement: Mapping[str, Any]) -> list[str]:
