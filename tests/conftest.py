@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import alembic.op
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -28,7 +29,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 @pytest.fixture(autouse=True)
 def process_as_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An env.py that runs in this process configures logging, and imports models: for its own test only."""
+    """An env.py that runs in this process configures logging, and imports models: for its own test only.
+
+    After an error Alembic leaves its operations in ``alembic.op``: the next test is outside of that migration.
+    """
     loggers = [logging.getLogger(name) for name in (None, "alembic", "safeops", "sqlalchemy", "sqlalchemy.engine")]
     before = [(one, one.level, one.handlers.copy(), one.propagate, one.disabled) for one in loggers]
     modules, projects = set(sys.modules), (str(tmp_path_factory.getbasetemp()), str(EXAMPLES))
@@ -37,6 +41,7 @@ def process_as_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         one.setLevel(level)
         one.handlers[:] = handlers
         one.propagate, one.disabled = propagate, disabled
+    vars(alembic.op)["_proxy"] = None
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(projects):
             del sys.modules[name]

@@ -132,7 +132,10 @@ def standby(name: str) -> Iterator[Pair]:
         assert isinstance(primary, PostgreSQL)
         replica = Standby(primary)
         stack.callback(replica.stop)
-        yield _pair(primary, replica, stack)
+        pair = _pair(primary, replica, stack)
+        there = f"SELECT 1 FROM pg_database WHERE datname = '{pair.url.database}'"
+        until(lambda: replica.admin.execute(there).fetchone(), bool, "the database on the replica")
+        yield pair
 
 
 # --- MariaDB and MySQL -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""TableRename is killed after each of its statements: the application goes on, and the next run completes the phase."""
+"""TableRename is killed after each of its statements: the application continues, and the next run completes the phase."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def schema(database: Database) -> str:
 
 @pytest.mark.only("mysql", "pg18")
 @pytest.mark.parametrize("name", PHASES)
-def test_the_application_goes_on_after_a_kill(new_database: Any, name: str) -> None:
+def test_the_application_continues_after_a_kill(new_database: Any, name: str) -> None:
     body, down = partial(phase, name), name.startswith("undo")
 
     def prepared() -> Database:

@@ -132,10 +132,10 @@ def without_driver(module: str, error: ImportError) -> InvalidArgument:
 
 
 def without_greenlet() -> InvalidArgument:
-    """Return the error of an asynchronous URL where SQLAlchemy cannot use asynchronous drivers."""
+    """Return the error of an asynchronous URL if SQLAlchemy cannot use asynchronous drivers."""
     return InvalidArgument(
         "The driver of the database URL is asynchronous, and the package greenlet is not installed.",
-        why="SQLAlchemy needs it for asynchronous drivers, and does not install it by itself.",
+        why="SQLAlchemy needs it for asynchronous drivers, and does not install it unless it is told to.",
         remedy="Install it, or name a synchronous driver in the URL:",
         code='pip install "sqlalchemy[asyncio]"',
     )
