@@ -135,7 +135,7 @@ def without_greenlet() -> InvalidArgument:
     """Return the error of an asynchronous URL if SQLAlchemy cannot use asynchronous drivers."""
     return InvalidArgument(
         "The driver of the database URL is asynchronous, and the package greenlet is not installed.",
-        why="SQLAlchemy needs it for asynchronous drivers, and does not install it unless it is told to.",
+        why="SQLAlchemy needs it for asynchronous drivers, and does not install it automatically.",
         remedy="Install it, or name a synchronous driver in the URL:",
         code='pip install "sqlalchemy[asyncio]"',
     )
