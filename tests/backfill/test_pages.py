@@ -245,7 +245,7 @@ def test_rows_that_move_behind_the_walk_are_found_by_their_keys(database):
     assert any("sweeping up" in line for line in said)
     # Read by their keys, not along the whole key.
     assert [one for one in sent if "id IN (" in one]
-    assert not [one for one in sent if "OFFSET" in one]
+    assert not [one for one in sent if "OFFSET" in one and "ctid" not in one]
     assert ranges(database)[-1][:2] == (None, 1)
 
 

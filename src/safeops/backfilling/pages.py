@@ -62,6 +62,10 @@ class Heap(Port):
         """Return the condition of the rows from one place to before another, of which it selects a share."""
 
     @abstractmethod
+    def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
+        """Return the place of the row with a number, counted from one place to before another; None if they are fewer."""
+
+    @abstractmethod
     def written_now(self) -> str:
         """Return the condition of the rows that this transaction has written."""
 
@@ -157,7 +161,14 @@ class PageWalk:
         pages = int(rows * passes / self._rows_a_page) if rows > 1 else 0
         line_after = (page, line + rows) if line + rows <= self._size.lines else (page + 1, 0)
         stop = min((page + pages, 0) if pages else line_after, _position(part.upto))
+        if pages > 1:
+            stop = self._stop_of(start, stop, rows * passes)
         return _Pass(part.part, start, stop, passes if pages else 1)
+
+    def _stop_of(self, start: Position, stop: Position, rows: int) -> Position:
+        """Return an earlier end if there are more rows than on other pages, such as those from which most were deleted."""
+        last = self.heap.place_of(self.spec.table, start, stop, rows)
+        return max((_position(last)[0], 0), (start[0] + 1, 0)) if last else stop
 
     def _rows_between(self, start: Position, stop: Position) -> float:
         if start[0] == stop[0]:

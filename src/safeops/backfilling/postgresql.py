@@ -199,9 +199,10 @@ SHARES = 1024
 class Heap(pages.Heap):
     """See ``safeops.backfilling.pages``. The place of a row is its ``ctid``."""
 
-    # Vacuum may give the place to another row, of another transaction.
+    # Vacuum may give the place to another row, of another transaction. If the table gets partitions or children during the
+    # backfill, rows of two of them can have the same place, and were perhaps inserted by one transaction.
     # https://www.postgresql.org/docs/current/ddl-system-columns.html
-    version = (Column("ctid", "tid"), Column("xmin", "xid"))
+    version = (Column("ctid", "tid"), Column("xmin", "xid"), Column("tableoid", "oid"))
 
     def size(self, table: Name) -> Size | None:
         rows = self.read(SIZE_OF_HEAP, table=self.quoted_table(table))
@@ -213,6 +214,13 @@ class Heap(pages.Heap):
             return condition
         hashed = f"pg_catalog.int4and(pg_catalog.hashtid(ctid), {SHARES - 1})"
         return f"{condition} AND {hashed} < {round(share * SHARES)}"
+
+    def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
+        within = self.within(start, stop, 1)
+        rows = self.read(
+            f"SELECT ctid::text FROM {self.quoted_table(table)} WHERE {within} LIMIT 1 OFFSET {number - 1}"
+        )
+        return (str(rows[0][0]),) if rows else None
 
     def written_now(self) -> str:
         return "xmin = CAST(pg_catalog.pg_current_xact_id() AS xid)"

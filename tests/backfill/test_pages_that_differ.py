@@ -1,0 +1,87 @@
+"""A table that is filled along its pages, of which some are exchanged during the backfill or have many more rows."""
+
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+from tests.projects import migrate
+
+from safeops import backfill, reads
+from safeops.backfilling import batch, pages
+
+pytestmark = pytest.mark.only("pg14", "pg18")
+
+IN_SQL = {"v": sa.func.upper(sa.column("a"))}
+
+
+@reads("a", writes=("v",))
+def in_python(rows):
+    return [{"v": row["a"].upper()} for row in rows]
+
+
+by_each = pytest.mark.parametrize("values", [IN_SQL, in_python], ids=["in the database", "in Python"])
+
+
+@pytest.fixture(autouse=True)
+def small_tables(monkeypatch):
+    monkeypatch.setattr(pages, "SMALLEST_TABLE", 0)
+
+
+def made(database, rows):
+    database.execute(
+        "CREATE TABLE t (id bigint PRIMARY KEY, a text NOT NULL, v text)",
+        f"INSERT INTO t (id, a) SELECT i, 'a' || i FROM generate_series(1, {rows}) i",
+    )
+
+
+# Rows at the same place of two tables, inserted by one transaction.
+GETS = {
+    "partitions": (
+        "ALTER TABLE t RENAME TO old",
+        "CREATE TABLE t (LIKE old INCLUDING ALL) PARTITION BY RANGE (id)",
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (3001)",
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (3001) TO (100000)",
+        "INSERT INTO t SELECT * FROM old",
+    ),
+    "a child": (
+        "CREATE TABLE half (LIKE t INCLUDING ALL)",
+        "CREATE TABLE child (LIKE t INCLUDING ALL)",
+        "INSERT INTO half SELECT * FROM t WHERE id <= 3000",
+        "INSERT INTO child SELECT * FROM t WHERE id > 3000",
+        "DROP TABLE t",
+        "ALTER TABLE half RENAME TO t",
+        "ALTER TABLE child INHERIT t",
+    ),
+}
+
+
+@by_each
+@pytest.mark.parametrize("what", GETS)
+def test_a_table_that_gets_partitions_or_a_child_during_the_backfill(database, what, values):
+    made(database, 6000)
+    left = [GETS[what]]
+
+    def exchange_once(progress):
+        if left:
+            database.execute(*left.pop())
+
+    migrate(database, lambda: backfill("t", values, progress=exchange_once))
+    assert not left
+    assert database.query("SELECT count(*), count(CASE WHEN v = upper(a) THEN 1 END) FROM t") == [(6000, 6000)]
+
+
+@by_each
+def test_a_batch_of_full_pages_after_pages_with_few_rows(database, values, monkeypatch):
+    """As in a table whose old rows are deleted: the last pages have more rows than most."""
+    monkeypatch.setattr(batch, "LARGEST", 1000)
+    monkeypatch.setattr(batch, "LARGEST_IN_PYTHON", 1000)
+    made(database, 60_000)
+    database.execute("DELETE FROM t WHERE id < 50000 AND mod(id, 100) <> 0")
+    with database.observer(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE t")
+    done = [0]
+    migrate(database, lambda: backfill("t", values, progress=lambda progress: done.append(progress.rows)))
+    ((rows, filled),) = database.query("SELECT count(*), count(CASE WHEN v = upper(a) THEN 1 END) FROM t")
+    assert rows == filled
+    # The rows of several passes are only about equally many.
+    assert max(after - before for before, after in pairwise(done)) <= 1200
