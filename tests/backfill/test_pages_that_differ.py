@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from tests.projects import migrate
 
-from safeops import backfill, reads
+from safeops import BackfillIncomplete, backfill, reads
 from safeops.backfilling import batch, pages
 
 pytestmark = pytest.mark.only("pg14", "pg18")
@@ -32,6 +32,13 @@ def made(database, rows):
         "CREATE TABLE t (id bigint PRIMARY KEY, a text NOT NULL, v text)",
         f"INSERT INTO t (id, a) SELECT i, 'a' || i FROM generate_series(1, {rows}) i",
     )
+
+
+def delete(database, condition):
+    """Deletes rows; other rows can take their places."""
+    database.execute(f"DELETE FROM t WHERE {condition}")
+    with database.observer(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE t")
 
 
 # Rows at the same place of two tables, inserted by one transaction.
@@ -76,12 +83,32 @@ def test_a_batch_of_full_pages_after_pages_with_few_rows(database, values, monke
     monkeypatch.setattr(batch, "LARGEST", 1000)
     monkeypatch.setattr(batch, "LARGEST_IN_PYTHON", 1000)
     made(database, 60_000)
-    database.execute("DELETE FROM t WHERE id < 50000 AND mod(id, 100) <> 0")
-    with database.observer(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.exec_driver_sql("VACUUM ANALYZE t")
+    delete(database, "id < 50000 AND mod(id, 100) <> 0")
     done = [0]
     migrate(database, lambda: backfill("t", values, progress=lambda progress: done.append(progress.rows)))
     ((rows, filled),) = database.query("SELECT count(*), count(CASE WHEN v = upper(a) THEN 1 END) FROM t")
     assert rows == filled
     # The rows of several passes are only about equally many.
     assert max(after - before for before, after in pairwise(done)) <= 1200
+
+
+def test_rows_without_a_value_that_come_again_on_a_later_page_hide_no_others(database):
+    """They count once for each time: more often than rows remain."""
+    made(database, 20_000)
+    delete(database, "id BETWEEN 21 AND 60 OR id > 8000 AND mod(id, 2) = 0")
+    calls, left = [], [1]
+
+    @reads("id", "a", writes=("v",))
+    def but_some(rows):
+        calls.extend(row["id"] for row in rows)
+        return [{"v": None if 500 <= row["id"] < 1000 else row["a"].upper()} for row in rows]
+
+    def lose_some(progress):
+        if max(calls) > 5000 and left:
+            left.pop()
+            database.execute("UPDATE t SET v = NULL WHERE id <= 20")
+
+    with pytest.raises(BackfillIncomplete, match=r"left 500 rows .* For 500 of them the new value is NULL"):
+        migrate(database, lambda: backfill("t", but_some, progress=lose_some))
+    assert calls.count(600) > 2
+    assert database.query("SELECT count(*) FROM t WHERE v IS NULL AND id <= 20") == [(0,)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -66,8 +67,13 @@ class Scan:
         # Only a call of the function shows it: rows for which it returned no value are not retried in the same run.
         ranges = self._ranges() if self.spec.function is not None and self._walked_here else []
         last = max((part.sweep for part in ranges), default=0)
-        unfilled = sum(part.unfilled for part in ranges if part.sweep == last)
-        return self._retried(lambda: count_remaining(self.database, self.spec, unfilled))
+        ranges = [part for part in ranges if part.sweep == last]
+        unfilled = sum(part.unfilled for part in ranges)
+        left = self._retried(lambda: count_remaining(self.database, self.spec, unfilled))
+        if unfilled > left.rows and any(part.is_by_pages for part in ranges):
+            # A row that was written without a value came again, on a later page, and counts twice.
+            return replace(left, fillable=left.rows)
+        return left
 
     def remaining_keys(self) -> list[Bound]:
         """Return the keys of those rows; of very many, of a part of them."""
