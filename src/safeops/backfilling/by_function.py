@@ -192,7 +192,7 @@ class ByFunction:
         if self.heap is None:
             order: list[Any] = [sa.literal_column(quoted(column.name)) for column in spec.key]
             query = query.order_by(*order).with_for_update(key_share=True)
-        if hint := self.port.hint(spec.index):
+        if hint := self.port.hint(spec.index) if self.heap is None else self.heap.hint:
             query = query.with_hint(table, hint.strip())
         try:
             return self.port.read_rows(query, spec.key, [spec.columns_of_table[name] for name in columns])

@@ -32,6 +32,14 @@ On PostgreSQL 18, 300,000 rows of 110 bytes: with 1, 2, 3, 4 passes 0, 36, 48, 5
 index, the write-ahead log had 128, 107, 100, 97 MB, and the table ended with 9172, 7279, 6674, 6355 pages.
 """
 
+SAMPLED = 300
+"""Pages that are looked at to learn whether some have many more rows than others."""
+UNEVEN = 2
+"""How many times the average a page has that makes the pages uneven. Each batch then counts its rows first.
+
+On PostgreSQL 18, 1,000,000 rows of 110 bytes: counting takes 5 % of the time of one UPDATE.
+"""
+
 Position: TypeAlias = tuple[int, int]
 """A page of the table, and a line in it."""
 
@@ -51,7 +59,9 @@ class Heap(Port):
     asked = "Selecting rows by their page"
 
     version: ClassVar[tuple[Column, ...]]
-    """The columns that identify a version of a row: another one has other values in them."""
+    """The columns that identify a version of a row of the table itself: another one has other values in them."""
+    hint: ClassVar[str]
+    """The hint by which a query reads the table itself, and not its children: they have rows at the same places."""
 
     @abstractmethod
     def size(self, table: Name) -> Size | None:
@@ -60,6 +70,10 @@ class Heap(Port):
     @abstractmethod
     def within(self, start: Position, stop: Position, share: float) -> str:
         """Return the condition of the rows from one place to before another, of which it selects a share."""
+
+    @abstractmethod
+    def most_rows_a_page(self, table: Name, share: float) -> int:
+        """Return how many rows the fullest page has, of a random share of the pages."""
 
     @abstractmethod
     def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
@@ -133,6 +147,12 @@ class PageWalk:
         # Of a table that was never analyzed, the server may assume more rows than it has room for.
         return min(max(rows / max(self._size.pages, 1), 1.0), self._size.lines)
 
+    @cached_property
+    def _is_even(self) -> bool:
+        """Whether the pages have about equally many rows, so that a batch has about as many as it should."""
+        share = min(SAMPLED / max(self._size.pages, 1), 1.0)
+        return self.heap.most_rows_a_page(self.spec.table, share) <= UNEVEN * self._rows_a_page
+
     def next(self, part: Part, rows: int) -> Slice:
         start = _position(part.after or part.first)
         if self._taken is not None:
@@ -161,7 +181,7 @@ class PageWalk:
         pages = int(rows * passes / self._rows_a_page) if rows > 1 else 0
         line_after = (page, line + rows) if line + rows <= self._size.lines else (page + 1, 0)
         stop = min((page + pages, 0) if pages else line_after, _position(part.upto))
-        if pages > 1:
+        if pages > 1 and not self._is_even:
             stop = self._stop_of(start, stop, rows * passes)
         return _Pass(part.part, start, stop, passes if pages else 1)
 

@@ -117,6 +117,10 @@ class Batches(port.Batches):
         update = self.update_of(target, *self.as_records(target, ())).replace(":", r"\:").replace(RECORDS, source)
         return self.database.connection.execute(sa.text(update), parameters).rowcount
 
+    def update_from(self, target: Target, source: str, assigned: str, matched: str) -> str:
+        update = super().update_from(target, source, assigned, matched)
+        return update.replace("UPDATE", f"UPDATE {Heap.hint}", 1) if target.key == Heap.version else update
+
     def check_writes_values(self, table: Table) -> None:
         if table.kind == "table" and self.scalar(HAS_CHILDREN, table=self.quoted_table(table.name)):
             # A key is unique within each of them only: a row would get the value of another table's row.
@@ -199,10 +203,11 @@ SHARES = 1024
 class Heap(pages.Heap):
     """See ``safeops.backfilling.pages``. The place of a row is its ``ctid``."""
 
-    # Vacuum may give the place to another row, of another transaction. If the table gets partitions or children during the
-    # backfill, rows of two of them can have the same place, and were perhaps inserted by one transaction.
+    # Vacuum may give the place to another row, of another transaction.
     # https://www.postgresql.org/docs/current/ddl-system-columns.html
-    version = (Column("ctid", "tid"), Column("xmin", "xid"), Column("tableoid", "oid"))
+    version = (Column("ctid", "tid"), Column("xmin", "xid"))
+    # The table may get partitions or children during the backfill, with rows that one transaction has inserted.
+    hint = "ONLY"
 
     def size(self, table: Name) -> Size | None:
         rows = self.read(SIZE_OF_HEAP, table=self.quoted_table(table))
@@ -214,6 +219,11 @@ class Heap(pages.Heap):
             return condition
         hashed = f"pg_catalog.int4and(pg_catalog.hashtid(ctid), {SHARES - 1})"
         return f"{condition} AND {hashed} < {round(share * SHARES)}"
+
+    def most_rows_a_page(self, table: Name, share: float) -> int:
+        sample = f"{self.quoted_table(table)} TABLESAMPLE SYSTEM ({100 * share:.6f})"
+        rows = f"SELECT count(*) AS rows FROM {sample} GROUP BY (CAST(CAST(ctid AS text) AS point))[0]"
+        return int(self.scalar(f"SELECT coalesce(max(rows), 0) FROM ({rows}) AS pages"))
 
     def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
         within = self.within(start, stop, 1)
