@@ -20,6 +20,7 @@ from safeops import (
     InvalidArgument,
     UnknownColumn,
     UnsupportedOnDatabase,
+    ViolatingRows,
     backfill,
     reads,
 )
@@ -292,6 +293,32 @@ def test_what_sqlite_cannot_store_is_refused_and_not_lost(database, value):
     with pytest.raises(BackfillFunctionFailed, match="cannot be written"):
         fill(database, made, where=True)
     assert database.query("SELECT v, w FROM people") == [(0.5, 7)]
+
+
+REJECTS = {
+    "postgresql": (
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$not 7$$; END'",
+        "CREATE TRIGGER no BEFORE UPDATE ON people FOR EACH ROW WHEN (NEW.id = 7) EXECUTE FUNCTION no()",
+    ),
+    "mysql": (
+        "CREATE TRIGGER no BEFORE UPDATE ON people FOR EACH ROW"
+        " IF NEW.id = 7 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not 7'; END IF",
+    ),
+    "sqlite": ("CREATE TRIGGER no BEFORE UPDATE ON people WHEN NEW.id = 7 BEGIN SELECT RAISE(ABORT, 'not 7'); END",),
+}
+
+
+def test_the_row_that_a_trigger_rejects_is_named(database):
+    """The function is not to blame, and the rows before it are kept."""
+    database.execute(*PEOPLE, *REJECTS[database.kind])
+
+    @reads("name", writes=("v",))
+    def named(rows):
+        return [{"v": row["name"]} for row in rows]
+
+    with pytest.raises(ViolatingRows, match=r"cannot write the row of .*people with id = 7: .*not 7"):
+        fill(database, named)
+    assert values(database)[:6] == [(i, f"name {i}") for i in range(1, 7)]
 
 
 KEYS = {

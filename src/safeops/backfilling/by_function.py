@@ -28,6 +28,7 @@ from safeops.backfilling.values import Function
 from safeops.backfilling.walks import LISTED_AT_ONCE
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column
+from safeops.databases.server import OF_STATEMENT
 from safeops.errors import BackfillFunctionFailed
 
 PORTION = 2_000_000
@@ -253,9 +254,10 @@ class ByFunction:
                 )
 
     def _is_of_the_server(self, error: Exception) -> bool:
-        """Return whether an error is not about the values: a lock, a constraint, a lost connection."""
+        """Return whether an error is not about the values: a lock, a constraint, a trigger, a lost connection."""
+        errors = self.database.errors
         return isinstance(error, DBAPIError) and (
-            self.port.is_transient(error) or self.database.errors.is_violation(error) or error.connection_invalidated
+            self.port.is_transient(error) or errors.is_violation(error) or errors.kind_of(error) not in OF_STATEMENT
         )
 
 
