@@ -33,7 +33,7 @@ index, the write-ahead log had 128, 107, 100, 97 MB, and the table ended with 91
 """
 
 SAMPLED = 300
-"""Pages that are looked at to learn whether some have many more rows than others."""
+"""Pages that are looked at: how many rows they have, and whether some have many more than others."""
 UNEVEN = 2
 """How many times the average a page has that makes the pages uneven. Each batch then counts its rows first.
 
@@ -72,8 +72,8 @@ class Heap(Port):
         """Return the condition of the rows from one place to before another, of which it selects a share."""
 
     @abstractmethod
-    def most_rows_a_page(self, table: Name, share: float) -> int:
-        """Return how many rows the fullest page has, of a random share of the pages."""
+    def sample(self, table: Name, share: float) -> tuple[int, int]:
+        """Return how many rows a random share of the pages has, and how many the fullest of them."""
 
     @abstractmethod
     def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
@@ -142,16 +142,21 @@ class PageWalk:
         return self.heap.size(self.spec.table) or Size(1, 1)
 
     @cached_property
-    def _rows_a_page(self) -> float:
-        rows = self.heap.database.sizes.estimated_rows(self.spec.table) or 0
-        # Of a table that was never analyzed, the server may assume more rows than it has room for.
-        return min(max(rows / max(self._size.pages, 1), 1.0), self._size.lines)
-
-    @cached_property
-    def _is_even(self) -> bool:
-        """Whether the pages have about equally many rows, so that a batch has about as many as it should."""
+    def _sample(self) -> tuple[float, int]:
+        """How many rows a page has on average, and how many the fullest has, of some pages."""
+        # The statistics of the server can be older than the table.
         share = min(SAMPLED / max(self._size.pages, 1), 1.0)
-        return self.heap.most_rows_a_page(self.spec.table, share) <= UNEVEN * self._rows_a_page
+        rows, most = self.heap.sample(self.spec.table, share)
+        return max(rows / max(share * self._size.pages, 1.0), 1.0), most
+
+    @property
+    def _rows_a_page(self) -> float:
+        return self._sample[0]
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether the pages have about equally many rows: then a batch has about as many as it should."""
+        return self._sample[1] <= UNEVEN * self._rows_a_page
 
     def next(self, part: Part, rows: int) -> Slice:
         start = _position(part.after or part.first)

@@ -220,10 +220,11 @@ class Heap(pages.Heap):
         hashed = f"pg_catalog.int4and(pg_catalog.hashtid(ctid), {SHARES - 1})"
         return f"{condition} AND {hashed} < {round(share * SHARES)}"
 
-    def most_rows_a_page(self, table: Name, share: float) -> int:
+    def sample(self, table: Name, share: float) -> tuple[int, int]:
         sample = f"{self.quoted_table(table)} TABLESAMPLE SYSTEM ({100 * share:.6f})"
         rows = f"SELECT count(*) AS rows FROM {sample} GROUP BY (CAST(CAST(ctid AS text) AS point))[0]"
-        return int(self.scalar(f"SELECT coalesce(max(rows), 0) FROM ({rows}) AS pages"))
+        [[number, most]] = self.read(f"SELECT coalesce(sum(rows), 0), coalesce(max(rows), 0) FROM ({rows}) AS pages")
+        return int(number), int(most)
 
     def place_of(self, table: Name, start: Position, stop: Position, number: int) -> Bound | None:
         within = self.within(start, stop, 1)
