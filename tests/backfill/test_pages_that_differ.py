@@ -1,5 +1,7 @@
 """A table that is filled along its pages, of which some are exchanged during the backfill or have many more rows."""
 
+import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -8,6 +10,8 @@ from tests.projects import migrate, statements_of
 
 from safeops import BackfillIncomplete, backfill, reads
 from safeops.backfilling import batch, pages
+from safeops.databases import database_on
+from safeops.naming import Name
 
 pytestmark = pytest.mark.only("pg14", "pg18")
 
@@ -75,6 +79,29 @@ def test_a_table_that_gets_partitions_or_a_child_during_the_backfill(database, w
     migrate(database, lambda: backfill("t", values, progress=exchange_once))
     assert not left
     assert database.query("SELECT count(*), count(CASE WHEN v = upper(a) THEN 1 END) FROM t") == [(6000, 6000)]
+
+
+def test_a_table_that_is_exchanged_while_its_size_is_read(database):
+    made(database, 10)
+    blocked = (
+        "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted AND datname = "
+    )
+
+    def commit_when_blocked(other):
+        deadline = time.monotonic() + 60
+        while database.query(f"{blocked}current_database()") == [(0,)] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        other.commit()
+
+    with database.observer().connect() as other, database.observer().connect() as connection:
+        for statement in ("DROP TABLE t", "CREATE TABLE t (id bigint PRIMARY KEY)"):
+            other.exec_driver_sql(statement)
+        committing = threading.Thread(target=commit_when_blocked, args=[other])
+        committing.start()
+        try:
+            assert pages.Heap.of(database_on(connection)).size(Name("t", "public")) is None
+        finally:
+            committing.join()
 
 
 @by_each

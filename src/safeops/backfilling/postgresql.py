@@ -211,7 +211,8 @@ class Heap(pages.Heap):
 
     def size(self, table: Name) -> Size | None:
         rows = self.read(SIZE_OF_HEAP, table=self.quoted_table(table))
-        return Size(*map(int, rows[0])) if rows else None
+        # The size of a table that was dropped since the server looked its name up is NULL.
+        return Size(*map(int, rows[0])) if rows and rows[0][0] is not None else None
 
     def within(self, start: Position, stop: Position, share: float) -> str:
         condition = f"ctid >= {_place(start)} AND ctid < {_place(stop)}"
