@@ -33,6 +33,7 @@ from safeops.runner.environment import (
     explaining_errors,
 )
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
+from safeops.runner.redirection import redirecting
 from safeops.runner.restoring import restore
 from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.revisions import steps_between
@@ -42,7 +43,6 @@ from safeops.runner.temporary_database import (
     check_empty,
     config_for,
     environment_variable,
-    redirecting,
     scratch_url_of,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from safeops.planned import summary
 from safeops.runner.environment import ReachedDatabase, explaining_errors
 from safeops.runner.temporary_database import (
     PREFIX,
+    Saved,
     TemporaryDatabase,
     TemporaryDatabases,
     check_empty,
@@ -94,8 +95,9 @@ class EmptyDatabases:
             kept = _emptied(given) if name is None else _dropped(given, name)
             used = url if name is None else url.set(database=name)
             text = used.render_as_string(hide_password=False)
-            with kept, temporary_database(self.config, text, script=self.script) as database:
-                yield database
+            with kept, ExitStack() as stack:
+                saved = None if name is None else stack.enter_context(Saved(given, name))
+                yield stack.enter_context(temporary_database(self.config, text, script=self.script, saved=saved))
 
 
 def learn_version(dialect: Dialect, config: Config, scratch_url: str | None) -> None:

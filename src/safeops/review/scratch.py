@@ -86,14 +86,19 @@ class Copy:
     Args:
         config: The configuration of the project.
         scratch_url: An empty database; None makes one on the project's server.
+        saves: Whether to keep the schema before a revision, for others that run on it too.
     """
 
-    def __init__(self, config: Config, scratch_url: str | None) -> None:
+    def __init__(self, config: Config, scratch_url: str | None, *, saves: bool = False) -> None:
         self.script = scripts_of(config)
         self._databases = EmptyDatabases(config, self.script, scratch_url)
         self._stack = ExitStack()
         self._database: TemporaryDatabase | None = None
-        self._made: frozenset[str] = frozenset()
+        self._made: frozenset[str] | None = None
+        """The revisions that have made the schema; None if it is unknown."""
+        self._saved: frozenset[str] | None = None
+        """Those of the schema that is kept."""
+        self._saves = saves
         self._broken: dict[str, Unreached] = {}
 
     def close(self) -> None:
@@ -118,7 +123,7 @@ class Copy:
         if error is None and keep:
             self._made = before | {one.revision}
         elif not trace.is_undone:
-            self._leave()
+            self._made = None
         if error is not None and keep:
             self._broken[one.revision] = Unreached(one.revision, error)
         return error
@@ -128,21 +133,40 @@ class Copy:
         broken = next((self._broken[name] for name in before if name in self._broken), None)
         if broken is not None:
             raise broken
-        if self._database is None or not self._made <= before:
-            self._leave()
-            self._database = self._stack.enter_context(self._databases.another())
-        database = self._database
+        database = self._reset(before)
         for parent in parents if self._made != before else ():
             failure = _run(database, partial(_steps, self.script, parent), parent)
             if failure is not None:
-                self._leave()
+                self._made = None
                 self._broken[parent] = Unreached(*failure)
                 raise self._broken[parent]
         self._made = before
+        self._save(database)
         return database
 
+    def _reset(self, before: frozenset[str]) -> TemporaryDatabase:
+        """Return a database with some of these revisions, and no others."""
+        if self._made is None or not self._made <= before:
+            self._made = self._restored(before)
+        if self._made is None or self._database is None:
+            self._leave()
+            self._database, self._made = self._stack.enter_context(self._databases.another()), frozenset()
+        return self._database
+
+    def _restored(self, before: frozenset[str]) -> frozenset[str] | None:
+        """Return the database to what was saved, and return its revisions; None if that is not possible."""
+        saved = self._database.saved if self._database is not None else None
+        if saved is None or self._saved is None or not self._saved <= before:
+            return None
+        return self._saved if saved.restore() else None
+
+    def _save(self, database: TemporaryDatabase) -> None:
+        if self._saves and self._saved != self._made:
+            self._saves = database.saved is not None and database.saved.save()
+            self._saved = self._made if self._saves else None
+
     def _leave(self) -> None:
-        self._database, self._made = None, frozenset()
+        self._database = self._made = self._saved = None
         self._stack.close()
 
 

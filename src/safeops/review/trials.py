@@ -71,7 +71,7 @@ class Trials:
     """
 
     def __init__(self, config: Config, scratch_url: str | None = None) -> None:
-        self._copy = Copy(config, scratch_url)
+        self._copy = Copy(config, scratch_url, saves=True)
 
     def __enter__(self) -> Trials:
         return self

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.postgresql.server import RUNNER, described_runner, runner_number
 from safeops.databases.postgresql.session import SESSION_COLUMNS, described_all
@@ -120,8 +122,20 @@ class Inspection(environment.Inspection):
         return Path(folder) if is_local and folder and Path(folder).exists() else None
 
 
+IN_USE = "55006"
+OTHERS = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = {name} AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
+# CREATE DATABASE copies neither privileges on its template nor ALTER DATABASE ... SET.
+COPIED_WHOLE = """SELECT datacl IS NULL AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)
+  FROM pg_database d WHERE datname = {name}"""
+SECONDS = 10.0
+"""How long the sessions of a database may take to end."""
+
+
 class TemporaryDatabases(temporary_database.TemporaryDatabases):
-    """Creates and drops databases on the server."""
+    """Creates, copies and drops databases on the server."""
 
     def create(self, name: str) -> str:
         self.run(f"CREATE DATABASE {self.quoted(name)}")
@@ -129,6 +143,31 @@ class TemporaryDatabases(temporary_database.TemporaryDatabases):
 
     def drop(self, database: str) -> None:
         self.run(f"DROP DATABASE IF EXISTS {self.quoted(database)} WITH (FORCE)")
+
+    def is_copied_whole(self, database: str) -> bool:
+        return bool(self.scalar(COPIED_WHOLE.format(name=self.literal(database))))
+
+    def copy(self, source: str, target: str) -> None:
+        self.drop(target)
+        # Copying the files needs a checkpoint, which is quick only if nothing is flushed.
+        quick = self.scalar(
+            "SELECT current_setting('fsync') = 'off' AND current_setting('server_version_num')::int >= 150000"
+        )
+        strategy = " STRATEGY file_copy" if quick else ""
+        sql = f"CREATE DATABASE {self.quoted(target)} TEMPLATE {self.quoted(source)}{strategy}"
+        try:
+            self.run(sql)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", None)) != IN_USE:
+                raise
+            # env.py may have left a session in a pool.
+            self.end_sessions(source)
+            self.run(sql)
+
+    def end_sessions(self, database: str) -> None:
+        deadline = time.monotonic() + SECONDS
+        while self.scalar(OTHERS.format(name=self.literal(database))) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def is_connected_to(self, database: str | None) -> bool:
         return bool(self.scalar(DATABASE) == database)

@@ -82,6 +82,10 @@ class Inspection(environment.Inspection):
         return Path(self._path).parent if self._path else None
 
 
+ENDINGS = ("", "-wal", "-shm", "-journal")
+"""Endings of the files of a database."""
+
+
 class TemporaryDatabases(temporary_database.TemporaryDatabases):
     """Creates each database as a file in a temporary folder."""
 
@@ -95,6 +99,16 @@ class TemporaryDatabases(temporary_database.TemporaryDatabases):
 
     def drop(self, database: str) -> None:
         shutil.rmtree(Path(database).parent, ignore_errors=True)
+
+    def is_copied_whole(self, database: str) -> bool:
+        return True
+
+    def copy(self, source: str, target: str) -> None:
+        for ending in ENDINGS:
+            Path(f"{target}{ending}").unlink(missing_ok=True)
+            # No revision has created the file of an empty database yet.
+            if Path(f"{source}{ending}").exists():
+                shutil.copyfile(f"{source}{ending}", f"{target}{ending}")
 
     def is_connected_to(self, database: str | None) -> bool:
         path = path_of(self.database.connection)

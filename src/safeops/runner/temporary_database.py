@@ -5,34 +5,34 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import re
 import uuid
 from abc import abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from safeops.databases import KINDS, database_class, database_on, family_of
-from safeops.databases.connections import check_host, listening, run_on_connection
+from safeops.databases import KINDS, database_class, database_on
+from safeops.databases.connections import check_host, run_on_connection
 from safeops.databases.ports import Port
-from safeops.databases.server import Abilities
-from safeops.errors import InvalidArgument, NotReady, SafeOpsError
+from safeops.errors import InvalidArgument, NotReady
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
 from safeops.policy import settings
 from safeops.runner.dumps import Dumps
 from safeops.runner.environment import ReachedDatabase, explaining_errors, reach, run_env
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
+from safeops.runner.redirection import elsewhere, not_redirecting, redirecting, rerouting
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
@@ -65,6 +65,17 @@ class TemporaryDatabases(Port):
     def drop(self, database: str) -> None:
         """Drop it, even if it has connections."""
 
+    def is_copied_whole(self, database: str) -> bool:
+        """Return whether a copy of a database has everything that it has."""
+        return False
+
+    def copy(self, source: str, target: str) -> None:
+        """Make a database that is like another one, instead of what has its name, if ``is_copied_whole``."""
+        raise NotImplementedError
+
+    def end_sessions(self, database: str) -> None:
+        """End the sessions of a database, and wait until the server no longer has them."""
+
     @abstractmethod
     def is_connected_to(self, database: str | None) -> bool:
         """Return whether this connection uses the database that a URL names so."""
@@ -78,11 +89,13 @@ class TemporaryDatabase:
         config: The configuration of the project, for this database.
         script: The revisions of the project.
         is_here: Returns whether a connection uses this database.
+        saved: Keeps a state of it; None if no other database can be created.
     """
 
     config: Config
     script: ScriptDirectory
     is_here: Callable[[Connection], bool]
+    saved: Saved | None = None
 
     def run(self, steps: Steps) -> tuple[str, Exception] | None:
         """Run revisions here, and nowhere else; return the revision that failed and its error."""
@@ -116,9 +129,64 @@ class TemporaryDatabase:
         connection = context.connection
         if connection is None or not self.is_here(connection):
             raise elsewhere(str(connection.engine.url.database) if connection is not None else "no connection")
+        if self.saved is not None:
+            self.saved.engines.add(connection.engine)
         # On PostgreSQL a query with parameters holds its snapshot until the next statement, and a concurrent build of
         # another session would wait for it.
         connection.exec_driver_sql("SELECT 1")
+
+
+class Saved:
+    """Keeps a state of a temporary database, which is restored faster than revisions run again.
+
+    The database keeps its name, so env.py is led to it as before. What is kept is dropped at the end of the block.
+
+    Args:
+        engine: Connects to a database next to it.
+        name: What a URL names it by.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name, self._copy = engine, name, f"{name}_saved"
+        self._exists = False
+        self.engines: WeakSet[Engine] = WeakSet()
+        """Those of env.py, whose pools may hold open connections."""
+
+    def __enter__(self) -> Saved:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._exists:
+            _drop(self._engine, self._copy)
+
+    def save(self) -> bool:
+        """Keep the present state; return False if that is not possible, or would be incomplete."""
+        self._exists = True
+        return self._copied(self._name, self._copy)
+
+    def restore(self) -> bool:
+        """Return the database to the state that was kept; return False if it cannot be used."""
+        return self._copied(self._copy, self._name)
+
+    def _copied(self, source: str, target: str) -> bool:
+        for engine in self.engines:
+            _close_connections(engine)
+
+        def copy(own: Connection) -> bool:
+            databases = TemporaryDatabases.of(database_on(own))
+            # A creator of connections can ignore the URL of its engine.
+            if databases.is_connected_to(self._name) or not databases.is_copied_whole(source):
+                return False
+            databases.end_sessions(source)
+            databases.copy(source, target)
+            return True
+
+        try:
+            with not_redirecting(), _creating_nothing():
+                return run_on_connection(self._engine, copy)
+        except (DBAPIError, OSError) as error:
+            log.debug("could not copy the scratch database: %s", summary(error))
+            return False
 
 
 @contextmanager
@@ -128,6 +196,7 @@ def temporary_database(
     *,
     reached: ReachedDatabase | None = None,
     script: ScriptDirectory | None = None,
+    saved: Saved | None = None,
 ) -> Iterator[TemporaryDatabase]:
     """Provide an empty database of the project's kind.
 
@@ -137,12 +206,13 @@ def temporary_database(
             it.
         reached: The project's own database, if it was reached before.
         script: The revisions of the project, if they were loaded before.
+        saved: Keeps a state of the database at ``url``, if others can be created next to it.
 
     Raises:
         NotReady: None can be created, or the one at ``url`` is not empty.
     """
     with ending_on_signals():
-        given = None if url is None else _given(scratch_url_of(url), config, script or scripts_of(config))
+        given = None if url is None else _given(scratch_url_of(url), config, script or scripts_of(config), saved)
         with (
             quiet_logs(ALEMBIC, SAFEOPS),
             given or _created(config, reached or reached_for_copies(config, script)) as temporary,
@@ -173,13 +243,18 @@ def _created(config: Config, reached: ReachedDatabase) -> Iterator[TemporaryData
     try:
         # A pool that outlives env.py may hold open connections.
         _close_connections(engine)
-        with redirecting(live, url), environment_variable(url), without_migration_lock():
+        with (
+            Saved(engine, name) as saved,
+            redirecting(live, url),
+            environment_variable(url),
+            without_migration_lock(),
+        ):
             if not run_on_connection(engine, is_here):
                 raise elsewhere(str(live.database))
-            yield TemporaryDatabase(config_for(config, url), reached.script, is_here)
+            yield TemporaryDatabase(config_for(config, url), reached.script, is_here, saved)
     finally:
         _close_connections(engine)
-        _drop(reached, name)
+        _drop(engine, name)
 
 
 def _creating_nothing() -> AbstractContextManager[None]:
@@ -202,10 +277,10 @@ def _create(reached: ReachedDatabase) -> str:
         ) from error
 
 
-def _drop(reached: ReachedDatabase, name: str) -> None:
+def _drop(engine: Engine, name: str) -> None:
     try:
         with _creating_nothing():
-            run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
+            run_on_connection(engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
     except DBAPIError as error:
         # This must not hide how the block ended.
         log.warning("could not drop the scratch database %s, drop it yourself: %s", name, summary(error))
@@ -221,7 +296,7 @@ def _close_connections(engine: Engine) -> None:
 
 
 @contextmanager
-def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[TemporaryDatabase]:
+def _given(url: URL, config: Config, script: ScriptDirectory, saved: Saved | None) -> Iterator[TemporaryDatabase]:
     engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
     mark = sa.Table(f"{PREFIX}{uuid.uuid4().hex[:12]}", sa.MetaData(), sa.Column("id", sa.Integer))
 
@@ -234,10 +309,12 @@ def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[Tempor
     try:
         with redirecting(None, url), environment_variable(url), without_migration_lock():
             yield TemporaryDatabase(
-                config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
+                config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name), saved
             )
     finally:
-        run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
+        # If it could not be restored, it no longer exists.
+        with suppress(DBAPIError) if saved is not None else nullcontext():
+            run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
 def check_empty(connection: Connection, option: str = SCRATCH_URL) -> None:
@@ -294,109 +371,3 @@ def environment_variable(url: URL) -> Iterator[None]:
             del os.environ["DATABASE_URL"]
         else:
             os.environ["DATABASE_URL"] = before
-
-
-# Redirected connections -----------------------------------------------------------------------------------------
-
-
-Change = Callable[[Dialect, list[Any], dict[str, Any]], None]
-OF_A_SESSION = frozenset(
-    re.findall(
-        r"\w+",
-        """application_name autocommit charset client_flag command_timeout conv detect_types factory init_command
-    isolation_level options prepare_threshold row_factory server_settings sql_mode timeout""",
-    )
-)
-"""Arguments of drivers that set up a session, as its lock timeout; the others lead to a database."""
-
-
-@contextmanager
-def rerouting(change: Change) -> Iterator[None]:
-    """Have ``change`` alter the arguments of every connection that SQLAlchemy makes, for the block."""
-    changed: list[tuple[list[Any], list[Any], dict[str, Any], dict[str, Any]]] = []
-
-    def reroute(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        changed.append((arguments, list(arguments), options, dict(options)))
-        change(dialect, arguments, options)
-
-    try:
-        with listening(Engine, "do_connect", reroute):
-            yield
-    finally:
-        # Up to SQLAlchemy 2.0 an engine keeps the changed arguments.
-        for arguments, before, options, named_before in reversed(changed):
-            arguments[:] = before
-            options.clear()
-            options.update(named_before)
-
-
-@contextmanager
-def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
-    """Have every engine that would connect to a database connect to a scratch one, for the block.
-
-    An engine that would connect to a third database of that kind is refused.
-
-    Args:
-        live: The database that env.py connects to; None redirects every engine of that kind.
-        scratch: The scratch database.
-    """
-    family = family_of(scratch.get_dialect())
-    homes: dict[Any, Any] = {}
-
-    def redirect(dialect: Dialect, arguments: list[Any], options: dict[str, Any]) -> None:
-        if family_of(dialect) != family:
-            return
-        if Abilities.class_of(database_class(dialect)).schema_is_database and getattr(
-            dialect, "default_schema_name", None
-        ):
-            # An engine that has connected before would keep looking for tables in its first database.
-            homes.setdefault(dialect, dialect.default_schema_name)
-            dialect.default_schema_name = scratch.database
-        if live is not None:
-            _replace(dialect, live, scratch, arguments, options)
-            return
-        kept = {name: value for name, value in options.items() if name in OF_A_SESSION}
-        arguments[:], named = _arguments(dialect, scratch)
-        options.clear()
-        options.update(kept | named)
-
-    try:
-        with rerouting(redirect):
-            yield
-    finally:
-        for dialect, home in homes.items():
-            dialect.default_schema_name = home
-
-
-def _arguments(dialect: Dialect, url: URL) -> tuple[list[Any], dict[str, Any]]:
-    arguments, options = dialect.create_connect_args(url)
-    return list(arguments), dict(options)
-
-
-def _replace(dialect: Dialect, live: URL, scratch: URL, arguments: list[Any], options: dict[str, Any]) -> None:
-    """Replace the arguments by which the scratch database differs, and keep the others: tokens, certificates."""
-    before, after = (_by_key(*_arguments(dialect, url)) for url in (live, scratch))
-    changes = {key: value for key, value in after.items() if before.get(key) != value}
-    given = _by_key(arguments, options)
-    for key, value in changes.items():
-        if given.get(key) not in (before.get(key), value):
-            raise elsewhere(str(given.get(key)))
-        container: Any = arguments if isinstance(key, int) else options
-        container[key] = value
-    if not changes:
-        raise elsewhere(str(live.database))
-
-
-def _by_key(arguments: list[Any], options: dict[str, Any]) -> dict[Any, Any]:
-    return {**dict(enumerate(arguments)), **options}
-
-
-def elsewhere(database: str) -> SafeOpsError:
-    """Return the error for code that would work on another database than the scratch one."""
-    return SafeOpsError(
-        f"env.py or a revision works on {database} instead of the scratch database.",
-        why="The revisions must run on a scratch database. A connection that was opened before, one that a creator of the"
-        " engine makes, or one to a third database cannot be redirected to it.",
-        remedy="Let env.py connect by a URL, as with create_engine(url, poolclass=NullPool), and read the URL from:",
-        code='context.get_x_argument(as_dictionary=True).get("url")',
-    )

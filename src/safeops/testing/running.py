@@ -27,6 +27,7 @@ from safeops.errors import InvalidArgument, SafeOpsError
 from safeops.planned import summary
 from safeops.runner.environment import VERSION_OPTIONS, run_env
 from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
+from safeops.runner.redirection import redirecting
 from safeops.runner.revision_run import RevisionRun, Steps
 from safeops.runner.revisions import line_in
 from safeops.runner.temporary_database import (
@@ -34,7 +35,6 @@ from safeops.runner.temporary_database import (
     TemporaryDatabases,
     config_for,
     environment_variable,
-    redirecting,
 )
 from safeops.testing.places import Place
 from safeops.testing.project import Project

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from safeops.databases.sqlite.session import path_of
+from safeops.runner.sqlite import ENDINGS
+from safeops.runner.temporary_database import TemporaryDatabases
 from safeops.testing import places
-
-ENDINGS = ("", "-wal", "-shm", "-journal")
 
 
 class Databases(places.Databases):
@@ -22,10 +21,7 @@ class Databases(places.Databases):
 
     def clone(self, source: str, name: str) -> str:
         made = self.create(name)
-        for ending in ENDINGS:
-            # No revision has created the file of an empty database yet.
-            if Path(f"{source}{ending}").exists():
-                shutil.copyfile(f"{source}{ending}", f"{made}{ending}")
+        TemporaryDatabases.of(self.database).copy(source, made)
         return made
 
     def drop(self, database: str) -> None:
