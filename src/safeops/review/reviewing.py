@@ -23,6 +23,7 @@ from safeops.review.ladder import Found, Ladder
 from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
 from safeops.review.offline import environment_of
+from safeops.review.progress import shown
 from safeops.review.replay import Replay
 from safeops.review.reviewed import UNSEEN, Reviewed, ReviewedRevision
 from safeops.review.runs import Environment
@@ -163,7 +164,8 @@ def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Re
     found = ladder.climb(verdicts, sizes) if asked.url is None else reading(asked.url, environment, on_live)
     revisions = _accepted(found, asked.baseline, write_baseline=asked.write_baseline)
     if asked.scratch:
-        revisions = tuple(with_trials(environment.config, revisions, ladder.measured, asked.scratch_url))
+        tried = with_trials(environment.config, revisions, ladder.measured, asked.scratch_url)
+        revisions = tuple(shown(tried, revisions, "trying the replacements"))
     return Reviewed(
         revisions,
         verdicts.database.product,
@@ -219,7 +221,8 @@ def _not_installed(error: ImportError) -> SafeOpsError:
 
 
 def _measured(config: Config, scripts: Sequence[Script], scratch_url: str | None) -> dict[str, Recording]:
-    return {recording.revision: recording for recording in record_scratch(config, scripts, scratch_url)}
+    recordings = shown(record_scratch(config, scripts, scratch_url), scripts, "running on the scratch copy")
+    return {recording.revision: recording for recording in recordings}
 
 
 def _selection(
