@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from tests.projects import Project
-from tests.review.recorded import project
+from tests.review.recorded import ENV, project
 from tests.servers import Database
 from tests.terminals import on_terminal, screen
 
 from safeops.judging.replacements import Replacement
 from safeops.judging.sent import Sent
+from safeops.review import review
 from safeops.review.scratch import record_scratch
 from safeops.review.trials import Trial, Trials
 
@@ -166,6 +167,23 @@ def test_stopped(folder: Path, database: Database) -> None:
     with pytest.raises(KeyboardInterrupt):
         trying.tried({"r1": [index("a"), index("b", "raise KeyboardInterrupt"), index("c")]})
     assert temporary(database, folder) == []
+
+
+@pytest.mark.only("pg18", "sqlite")
+@pytest.mark.parametrize("given", [False, True])
+def test_an_engine_that_outlives_env_py(folder: Path, database: Database, new_database: Any, given: bool) -> None:
+    """Its pool holds a connection to a copy that is dropped, and to one that is restored."""
+    name = f"engine_of_{folder.name}"
+    pooled = f"import sys\n    with vars(sys).setdefault({name!r}, create_engine(url)).connect() as"
+    env = ENV.replace("with create_engine(url).connect() as", pooled)
+    assert env != ENV
+    url, empty = (one.url.render_as_string(hide_password=False) for one in (database, new_database()))
+    table = "op.create_table('t', sa.Column('a', sa.Integer()))"
+    config = project(
+        folder, table, "op.create_index('ix', 't', ['a'])", "op.create_index('ix2', 't', ['a'])", url=url, env=env
+    )
+    found = review(config, all_revisions=True, scratch=True, scratch_url=empty if given else None)
+    assert [finding.tried for one in found.revisions for finding in one.findings] == ["same", "same"]
 
 
 REVIEW = """

@@ -155,14 +155,13 @@ class Copy:
 
     def _restored(self, before: frozenset[str]) -> frozenset[str] | None:
         """Return the database to what was saved, and return its revisions; None if that is not possible."""
-        saved = self._database.saved if self._database is not None else None
-        if saved is None or self._saved is None or not self._saved <= before:
+        if self._database is None or self._saved is None or not self._saved <= before:
             return None
-        return self._saved if saved.restore() else None
+        return self._saved if self._database.restore() else None
 
     def _save(self, database: TemporaryDatabase) -> None:
         if self._saves and self._saved != self._made:
-            self._saves = database.saved is not None and database.saved.save()
+            self._saves = database.save()
             self._saved = self._made if self._saves else None
 
     def _leave(self) -> None:

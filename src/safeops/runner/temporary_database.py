@@ -10,7 +10,7 @@ from abc import abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -96,6 +96,7 @@ class TemporaryDatabase:
     script: ScriptDirectory
     is_here: Callable[[Connection], bool]
     saved: Saved | None = None
+    _engines: WeakSet[Engine] = field(default_factory=WeakSet, init=False)
 
     def run(self, steps: Steps) -> tuple[str, Exception] | None:
         """Run revisions here, and nowhere else; return the revision that failed and its error."""
@@ -129,11 +130,25 @@ class TemporaryDatabase:
         connection = context.connection
         if connection is None or not self.is_here(connection):
             raise elsewhere(str(connection.engine.url.database) if connection is not None else "no connection")
-        if self.saved is not None:
-            self.saved.engines.add(connection.engine)
+        self._engines.add(connection.engine)
         # On PostgreSQL a query with parameters holds its snapshot until the next statement, and a concurrent build of
         # another session would wait for it.
         connection.exec_driver_sql("SELECT 1")
+
+    def save(self) -> bool:
+        """Keep the present state; return False if that is not possible, or would be incomplete."""
+        self.close_connections()
+        return self.saved is not None and self.saved.save()
+
+    def restore(self) -> bool:
+        """Return to the state that was kept; return False if the database cannot be used."""
+        self.close_connections()
+        return self.saved is not None and self.saved.restore()
+
+    def close_connections(self) -> None:
+        """Close those that a pool of env.py holds: it may outlive env.py."""
+        for engine in self._engines:
+            _close_connections(engine)
 
 
 class Saved:
@@ -149,8 +164,6 @@ class Saved:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine, self._name, self._copy = engine, name, f"{name}_saved"
         self._exists = False
-        self.engines: WeakSet[Engine] = WeakSet()
-        """Those of env.py, whose pools may hold open connections."""
 
     def __enter__(self) -> Saved:
         return self
@@ -169,9 +182,6 @@ class Saved:
         return self._copied(self._copy, self._name)
 
     def _copied(self, source: str, target: str) -> bool:
-        for engine in self.engines:
-            _close_connections(engine)
-
         def copy(own: Connection) -> bool:
             databases = TemporaryDatabases.of(database_on(own))
             # A creator of connections can ignore the URL of its engine.
@@ -307,10 +317,14 @@ def _given(url: URL, config: Config, script: ScriptDirectory, saved: Saved | Non
     with explaining_errors(SCRATCH_URL):
         run_on_connection(engine, begin)
     try:
+        temporary = TemporaryDatabase(
+            config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name), saved
+        )
         with redirecting(None, url), environment_variable(url), without_migration_lock():
-            yield TemporaryDatabase(
-                config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name), saved
-            )
+            try:
+                yield temporary
+            finally:
+                temporary.close_connections()
     finally:
         # If it could not be restored, it no longer exists.
         with suppress(DBAPIError) if saved is not None else nullcontext():
