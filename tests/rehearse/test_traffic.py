@@ -27,6 +27,8 @@ from safeops.rehearse.traffic.latencies import Latencies, Sample
 from safeops.rehearse.traffic.ledger import Ledger, entries
 
 USERS = Name("users")
+DEADLOCK = "1213"
+"""The code of MariaDB and MySQL, which roll back one of two transactions that wait for each other."""
 FURTHER_BY_HAND = pytest.mark.by_hand("mysql97", "sqlite")
 
 
@@ -113,7 +115,8 @@ def test_a_column_that_a_rename_adds_is_compared(users):
         busy(traffic, 60)
         result = traffic.stop()
         comparison = traffic.compare(users.observer(), replacements)
-    assert not result.errors
+    # A client that changes two rows in one transaction can meet a batch that has locked the second one.
+    assert {error.code for error in result.errors} <= {DEADLOCK}
     assert comparison.lost == 0
 
 
