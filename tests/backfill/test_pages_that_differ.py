@@ -66,6 +66,21 @@ GETS = {
 }
 
 
+def test_a_function_reads_and_writes_the_table_itself_alone(database):
+    """A child can have a row at the same place, inserted by the same transaction."""
+    made(database, 6000)
+
+    def body():
+        with statements_of(database) as sent:
+            backfill("t", in_python)
+        return [*sent]
+
+    sent = migrate(database, body)
+    reads, writes = ([one for one in sent if "ctid" in one and word in one] for word in ("read_0", "UPDATE"))
+    assert reads and all("FROM ONLY " in one for one in reads)
+    assert writes and all("UPDATE ONLY " in one for one in writes)
+
+
 @by_each
 @pytest.mark.parametrize("what", GETS)
 def test_a_table_that_gets_partitions_or_a_child_during_the_backfill(database, what, values):
@@ -132,6 +147,17 @@ def test_only_uneven_pages_are_counted(database, are_even):
         return [*sent]
 
     assert any("OFFSET" in text for text in migrate(database, body)) is not are_even
+
+
+def test_full_pages_that_the_sample_misses(database, monkeypatch):
+    """A table of almost empty pages: a few at its end have many times as many rows."""
+    monkeypatch.setattr(batch, "LARGEST", 1000)
+    made(database, 60_000)
+    delete(database, "id < 50000 AND mod(id, 100) <> 0")
+    monkeypatch.setattr("safeops.backfilling.postgresql.Heap.sample", lambda heap, table, share: (300, 2))
+    done = [0]
+    migrate(database, lambda: backfill("t", IN_SQL, progress=lambda progress: done.append(progress.rows)))
+    assert max(after - before for before, after in pairwise(done)) <= 1200
 
 
 def test_rows_without_a_value_that_come_again_on_a_later_page_hide_no_others(database):
